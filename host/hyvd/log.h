@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Logging to standard error with the journal's priority prefixes: see log.c */
+#ifndef HYVD_LOG_H
+#define HYVD_LOG_H
+
+#include <stdbool.h>
+#include <time.h>
+
+/**
+ * struct log_ratelimit - at most @burst lines per @interval seconds; zero-initialised but for
+ * those two
+ */
+struct log_ratelimit {
+	unsigned int burst;
+	unsigned int interval;
+	unsigned int printed;
+	unsigned int dropped;
+	time_t begin;
+};
+
+/**
+ * log_init() - @name: the VM's name, put in front of every line; @verbose: print debug lines too
+ */
+void log_init(const char *name, bool verbose);
+
+void log_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * log_allowed() - Return: whether a line may be printed now. Any thread. Lines dropped before
+ * are counted in the log.
+ */
+bool log_allowed(struct log_ratelimit *rl);
+
+/** log_guest() - a warning that the guest can cause at will, limited per place in the source */
+#define log_guest(...) do { \
+	static struct log_ratelimit rl_ = { .burst = 5, .interval = 10 }; \
+	if (log_allowed(&rl_)) \
+		log_warn(__VA_ARGS__); \
+} while (0)
+
+#endif

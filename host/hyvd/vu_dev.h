@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The vhost-user device that QEMU sees: see vu_dev.c */
+#ifndef HYVD_VU_DEV_H
+#define HYVD_VU_DEV_H
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "gmem.h"
+#include "vring.h"
+
+/**
+ * struct vu_dev_ops - what vu_dev calls, always on the event loop's thread
+ * @kick: the guest notified ring @queue; or it may have before the ring started, once after each
+ *         start
+ * @stop: the rings stop (reset, reboot, shutdown of the guest): forget every chain; after it none
+ *         may be pushed
+ * @window_live: end of vu_dev_map_window(): 0 when the guest sees the window, or a negative errno
+ * @disconnect: QEMU is gone, after @stop if rings ran
+ */
+struct vu_dev_ops {
+	void (*kick)(void *arg, unsigned int queue);
+	void (*stop)(void *arg);
+	void (*window_live)(void *arg, int error);
+	void (*disconnect)(void *arg);
+};
+
+/**
+ * struct vu_dev_setup - what the device is
+ * @listen_fd: listening UNIX stream socket; one connection is accepted from it
+ * @num_queues: virtqueues
+ * @config: configuration space, copied
+ * @window_size: bytes of shared-memory region 0, a power of two
+ */
+struct vu_dev_setup {
+	int listen_fd;
+	unsigned int num_queues;
+	const void *config;
+	uint32_t config_len;
+	uint64_t window_size;
+};
+
+struct vu_dev;
+
+/**
+ * vu_dev_create() - a device that waits for QEMU
+ *
+ * Return: 0 or a negative errno. @arg is handed to the ops; @gm outlives the device.
+ */
+int vu_dev_create(struct vu_dev **out, sd_event *loop, const struct vu_dev_setup *setup, struct gmem *gm,
+		  const struct vu_dev_ops *ops, void *arg);
+
+void vu_dev_destroy(struct vu_dev *dev);
+
+/** vu_dev_vring() - Return: ring @queue, valid as long as the device */
+struct vring *vu_dev_vring(struct vu_dev *dev, unsigned int queue);
+
+/**
+ * vu_dev_map_window() - have QEMU map a file as the whole of shared-memory region 0
+ * @dev: device whose rings run; call it once after each start
+ * @fd: file to map from offset 0 for the region's size; still the caller's
+ *
+ * Return: 0 and a later ops->window_live(); -EOPNOTSUPP when QEMU has no shared-memory support
+ * (logged with the remedy);
+ * -EAGAIN when the rings do not run.
+ */
+int vu_dev_map_window(struct vu_dev *dev, int fd);
+
+#endif
