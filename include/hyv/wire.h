@@ -50,6 +50,7 @@
 
 #define HYV_WIRE_SIZE(type, size) \
 	_Static_assert(sizeof(struct type) == (size) && (size) % 8 == 0, "wire size of " #type)
+#define HYV_WIRE_EMPTY(type) struct type { }
 #define HYV_WIRE_OFFSET(type, member, offset) \
 	_Static_assert(__builtin_offsetof(struct type, member) == (offset), \
 		       "wire offset of " #type "." #member)
@@ -148,14 +149,12 @@ HYV_WIRE_SIZE(hyv_resp_hdr, 8);
 
 /*
  * The operations: number, name, name in lower case, flags. A row's request is struct
- * hyv_req_<name>; its answer is struct
- * hyv_resp_<name>, or nothing but the header where HYV_OP_NO_RESP says so. Numbers are never used
+ * hyv_req_<name>, its answer struct hyv_resp_<name>, which may be empty. Numbers are never used
  * again.
  */
-#define HYV_OP_NO_RESP	1	/* the answer has no body */
-#define HYV_OP_UDATA	2	/* carries provider data; others have udata_in = udata_out = 0 */
-#define HYV_OP_TAIL	4	/* carries a tail of variable length */
-#define HYV_OP_FAST	8	/* the daemon runs it on its ring thread: it never waits for long */
+#define HYV_OP_UDATA	1	/* carries provider data; others have udata_in = udata_out = 0 */
+#define HYV_OP_TAIL	2	/* carries a tail of variable length */
+#define HYV_OP_FAST	4	/* the daemon runs it on its ring thread: it never waits for long */
 
 #define HYV_OPS(X) \
 	X(1,  HELLO,         hello,         HYV_OP_FAST) \
@@ -165,20 +164,20 @@ HYV_WIRE_SIZE(hyv_resp_hdr, 8);
 	X(5,  QUERY_GID,     query_gid,     0) \
 	X(6,  QUERY_PKEY,    query_pkey,    0) \
 	X(7,  ALLOC_CONTEXT, alloc_context, HYV_OP_UDATA) \
-	X(8,  FREE_CONTEXT,  free_context,  HYV_OP_NO_RESP) \
+	X(8,  FREE_CONTEXT,  free_context,  0) \
 	X(9,  MMAP,          mmap,          0) \
-	X(10, MUNMAP,        munmap,        HYV_OP_NO_RESP) \
+	X(10, MUNMAP,        munmap,        0) \
 	X(11, ALLOC_PD,      alloc_pd,      HYV_OP_UDATA) \
-	X(12, DEALLOC_PD,    dealloc_pd,    HYV_OP_NO_RESP) \
+	X(12, DEALLOC_PD,    dealloc_pd,    0) \
 	X(13, REG_MR,        reg_mr,        HYV_OP_UDATA | HYV_OP_TAIL) \
-	X(14, DEREG_MR,      dereg_mr,      HYV_OP_NO_RESP) \
+	X(14, DEREG_MR,      dereg_mr,      0) \
 	X(15, CREATE_CQ,     create_cq,     HYV_OP_UDATA) \
-	X(16, DESTROY_CQ,    destroy_cq,    HYV_OP_NO_RESP) \
-	X(17, REQ_NOTIFY_CQ, req_notify_cq, HYV_OP_NO_RESP | HYV_OP_FAST) \
+	X(16, DESTROY_CQ,    destroy_cq,    0) \
+	X(17, REQ_NOTIFY_CQ, req_notify_cq, HYV_OP_FAST) \
 	X(18, CREATE_QP,     create_qp,     HYV_OP_UDATA) \
-	X(19, MODIFY_QP,     modify_qp,     HYV_OP_NO_RESP | HYV_OP_UDATA) \
+	X(19, MODIFY_QP,     modify_qp,     HYV_OP_UDATA) \
 	X(20, QUERY_QP,      query_qp,      0) \
-	X(21, DESTROY_QP,    destroy_qp,    HYV_OP_NO_RESP)
+	X(21, DESTROY_QP,    destroy_qp,    0)
 
 enum hyv_op {
 #define HYV_OP_ENUM(number, NAME, name, flags) HYV_OP_##NAME = number,
@@ -415,6 +414,7 @@ struct hyv_req_free_context {
 	__le64 context;
 };
 HYV_WIRE_SIZE(hyv_req_free_context, 8);
+HYV_WIRE_EMPTY(hyv_resp_free_context);
 
 /**
  * struct hyv_req_mmap - map what an application's mmap() of its uverbs file asks for into the
@@ -461,6 +461,7 @@ struct hyv_req_munmap {
 	__le64 window_offset;
 };
 HYV_WIRE_SIZE(hyv_req_munmap, 8);
+HYV_WIRE_EMPTY(hyv_resp_munmap);
 
 struct hyv_req_alloc_pd {
 	__le64 context;
@@ -476,6 +477,7 @@ struct hyv_req_dealloc_pd {
 	__le64 pd;
 };
 HYV_WIRE_SIZE(hyv_req_dealloc_pd, 8);
+HYV_WIRE_EMPTY(hyv_resp_dealloc_pd);
 
 /**
  * struct hyv_extent - guest-physical memory; both a multiple of 4096 but for the start of the
@@ -521,6 +523,7 @@ struct hyv_req_dereg_mr {
 	__le64 mr;
 };
 HYV_WIRE_SIZE(hyv_req_dereg_mr, 8);
+HYV_WIRE_EMPTY(hyv_resp_dereg_mr);
 
 /**
  * struct hyv_req_create_cq - @cqe: entries asked for
@@ -548,6 +551,7 @@ struct hyv_req_destroy_cq {
 	__le64 cq;
 };
 HYV_WIRE_SIZE(hyv_req_destroy_cq, 8);
+HYV_WIRE_EMPTY(hyv_resp_destroy_cq);
 
 /**
  * struct hyv_req_req_notify_cq - arm; answered when the host's CQ is armed, so that no
@@ -559,6 +563,7 @@ struct hyv_req_req_notify_cq {
 	__le32 reserved;
 };
 HYV_WIRE_SIZE(hyv_req_req_notify_cq, 16);
+HYV_WIRE_EMPTY(hyv_resp_req_notify_cq);
 
 struct hyv_qp_cap {
 	__le32 max_send_wr;
@@ -654,6 +659,7 @@ struct hyv_req_modify_qp {
 	__le32 reserved;
 };
 HYV_WIRE_SIZE(hyv_req_modify_qp, 128);
+HYV_WIRE_EMPTY(hyv_resp_modify_qp);
 
 struct hyv_req_query_qp {
 	__le64 qp;
@@ -674,5 +680,6 @@ struct hyv_req_destroy_qp {
 	__le64 qp;
 };
 HYV_WIRE_SIZE(hyv_req_destroy_qp, 8);
+HYV_WIRE_EMPTY(hyv_resp_destroy_qp);
 
 #endif
