@@ -29,8 +29,8 @@
 
 #define HYV_WINDOW_DEVICE	"/dev/hyv_window"
 
-#define HYV_WINDOW_MAX_SIZE	(1ULL << 40)	/* bytes of one window */
-#define HYV_WINDOW_MAX_LENGTH	(1ULL << 30)	/* bytes of one HYV_WINDOW_MAP */
+#define HYV_WINDOW_MAX_SIZE	0x10000000000ULL	/* bytes of one window */
+#define HYV_WINDOW_MAX_LENGTH	0x40000000ULL		/* bytes of one HYV_WINDOW_MAP */
 
 /**
  * struct hyv_window_create - argument of HYV_WINDOW_CREATE
@@ -45,17 +45,17 @@ struct hyv_window_create {
 };
 
 /*
- * On HYV_WINDOW_DEVICE. Makes a window, all of it holes, and returns its descriptor (close-on-exec),
- * which the caller owns. The caller's address space becomes the window's creator: threads share
- * that right, a forked child and a process that received the descriptor do not have it. The window
- * lives until its last descriptor and mapping are gone, even beyond its creator.
+ * On HYV_WINDOW_DEVICE. Makes a window, all of it holes, and returns its descriptor, which is
+ * close-on-exec and the caller's. The caller's address space becomes the window's creator: threads
+ * share that right, a forked child and a process that received the descriptor do not have it. The
+ * window lives until its last descriptor and mapping are gone, even beyond its creator.
  *
  * EINVAL: size, flags or reserved; ENOMEM; EMFILE, ENFILE: out of descriptors
  */
 #define HYV_WINDOW_CREATE	_IOW(0xE7, 0x00, struct hyv_window_create)
 
 /* flags of struct hyv_window_map */
-#define HYV_WINDOW_MAP_RO	0x1		/* who maps the window cannot write to these pages */
+#define HYV_WINDOW_MAP_RO	0x1		/* the window shows the pages read-only */
 
 /* struct hyv_window_map: how the processor caches the pages */
 #define HYV_WINDOW_CACHE_WB	0		/* write back: ordinary memory */
