@@ -78,8 +78,8 @@ int gmem_from_qemu_va(struct gmem *gm, uint64_t qemu_va, uint64_t len, struct gp
 /**
  * gmem_va() - address of guest memory in the linear map
  *
- * Return: address of @len bytes at @gpa, NULL unless they lie in one region. It stays what it is
- * while the region does.
+ * Return: address of @len bytes at @gpa, NULL unless all of them are guest memory. It stays what
+ * it is while the region does.
  */
 void *gmem_va(struct gmem *gm, struct gpa gpa, uint64_t len);
 
