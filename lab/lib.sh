@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# What a scenario can call. Runs inside the host VM; a scenario is sourced with this loaded. See lab/README.md.
+#
+#   check NAME CMD...   skip NAME WHY   wait_for SECONDS CMD...   expect_log REGEX WHY
+#   host CMD...         guest N CMD...
+#   rxe_up NAME [ADDR/LEN] [NETDEV]     rxe_down NAME
+#   hyvd_start N DEVICE... [-- ARG...]  hyvd_pid N   hyvd_kill N
+#   vm_start N [option...] [-- QEMU-ARG...]  vm_wait N  vm_stop N  vm_kill N  vm_reboot N  qemu_pid N  guest_hyv_up N  exits N [KIND]
+#   baseline_save       baseline_check [SECONDS]
+
+# HYV_KERNEL: the host's kernel, short; HYV_GUEST_KERNEL: the guests'; HYV_GUESTS: how many; RESULTS: the scenario's directory.
+RUN=/run/hyv
+mkdir -p $RUN
+
+# ---- checks ----
+
+CHECKS=0 FAILED=0
+
+# check NAME CMD...: one numbered test, passed when CMD succeeds. The output of a failed one is shown.
+check() {
+	local name=$1 out t=$SECONDS
+	shift
+	CHECKS=$((CHECKS + 1))
+	if out=$("$@" 2>&1); then
+		echo "ok $CHECKS - $name ($((SECONDS - t)) s)"
+	else
+		echo "not ok $CHECKS - $name (exit code $?, $((SECONDS - t)) s): $*"
+		sed 's/^/# /' <<<"$out"
+		FAILED=$((FAILED + 1))
+		return 1
+	fi
+}
+
+# skip NAME WHY: a test that this machine cannot run.
+skip() {
+	CHECKS=$((CHECKS + 1))
+	echo "ok $CHECKS - $1 # SKIP $2"
+}
+
+# wait_for SECONDS CMD...: runs CMD until it succeeds; fails, with CMD's last output, when that takes longer.
+wait_for() {
+	local end=$((SECONDS + $1)) out
+	shift
+	until out=$("$@" 2>&1); do
+		if ((SECONDS >= end)); then
+			echo "waited in vain for: $*" >&2
+			[[ ! $out ]] || printf '%s\n' "$out" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# expect_log REGEX WHY: the scenario causes this line in a kernel log, which otherwise would fail it; and its absence fails it.
+expect_log() { printf '%s\t%s\n' "$1" "$2" >>"$RESULTS/expected"; }
+
+# ---- machines ----
+
+host() { "$@"; }
+
+# guest N CMD...: runs CMD, not through a shell, in guest N; its streams and exit code are CMD's. Killing it kills CMD.
+guest() {
+	local n=$1
+	shift
+	lab-agent run "vsock:$((10 + n))" "$@"
+}
+
+alive() { [[ $1 ]] && kill -0 "$1" 2>/dev/null; }
+pid_of() { cat "$RUN/$1.pid" 2>/dev/null; }
+qemu_pid() { pid_of "qemu-$1"; }
+hyvd_pid() { pid_of "hyvd-$1"; }
+
+# kill_of NAME: kills the process recorded as NAME, and waits until it is gone.
+kill_of() {
+	local pid
+	pid=$(pid_of "$1") || return 0
+	kill -KILL "$pid" 2>/dev/null
+	wait_for 30 gone "$pid"
+	rm -f "$RUN/$1.pid"
+}
+gone() { ! alive "$1" || [[ $(ps -o stat= -p "$1") == Z* ]]; }
+
+# vm_start N: starts guest N. Without --no-hyv it has a HyV device when hyvd_start N was run before. Options:
+#   --mem SIZE, --cpus N, --kernel 6.12|7.3, --no-hyv, --socket PATH (hyvd's), --mem-options OPTS (of the memfd); after --: QEMU's own
+vm_start() {
+	local n=$1 mem=1G cpus=1 kernel=$HYV_GUEST_KERNEL sock=$RUN/$1.sock share=share=on hyv=1
+	local -a q
+	shift
+	while (($#)); do
+		case $1 in
+		--mem) mem=$2; shift ;;
+		--cpus) cpus=$2; shift ;;
+		--kernel) kernel=$2; shift ;;
+		--socket) sock=$2; shift ;;
+		--mem-options) share=$2; shift ;;
+		--no-hyv) hyv='' ;;
+		--) shift; break ;;
+		*) echo "vm_start: unknown option $1" >&2; return 2 ;;
+		esac
+		shift
+	done
+	q=(qemu-system-x86_64 -name "guest$n" -accel kvm -cpu host -smp "$cpus" -m "$mem" -machine pc,memory-backend=m
+		-object "memory-backend-memfd,id=m,size=$mem,$share" -nodefaults -display none -serial "file:$RUN/guest$n.log"
+		-qmp "unix:$RUN/qmp-$n.sock,server=on,wait=off" -kernel "/hyv/boot/vmlinuz-$kernel" -initrd "/hyv/boot/initrd-$kernel"
+		-append "console=ttyS0 loglevel=5 panic=0 log_buf_len=4M rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$n hyv.kernel=$kernel"
+		-drive file=/dev/vda,if=virtio,format=raw,readonly=on,file.locking=off
+		-fsdev local,id=hyv,path=/hyv,security_model=none,readonly=on -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
+		-device "vhost-vsock-pci,guest-cid=$((10 + n))")
+	[[ ! $hyv || ! -S $sock ]] || q+=(-chardev "socket,id=c$n,path=$sock"
+		-device "vhost-user-test-device-pci,virtio-id=38,num_vqs=3,vq_size=256,config_size=64,chardev=c$n")
+	rm -f "$RUN/guest$n.log"
+	setsid "${q[@]}" "$@" </dev/null >"$RUN/qemu-$n.log" 2>&1 &
+	echo $! >"$RUN/qemu-$n.pid"
+}
+
+# vm_wait N [SECONDS]: waits until guest N takes commands; fails at once, with QEMU's messages, when QEMU is gone.
+vm_wait() {
+	local end=$((SECONDS + ${2-90}))
+	until guest "$1" true 2>/dev/null </dev/null; do
+		if gone "$(qemu_pid "$1")"; then
+			echo "guest $1: QEMU ended:" >&2
+			cat "$RUN/qemu-$1.log" >&2
+			return 1
+		elif ((SECONDS >= end)); then
+			echo "guest $1 does not answer; the end of its log:" >&2
+			tail -5 "$RUN/guest$1.log" >&2
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
+# vm_kill N: as kill -9 of QEMU. vm_stop N: keeps the guest's kernel log, then ends its QEMU in order.
+vm_kill() { kill_of "qemu-$1"; }
+vm_stop() {
+	local pid
+	pid=$(qemu_pid "$1") || return 0
+	save_dmesg "$1"
+	kill -TERM "$pid" 2>/dev/null
+	wait_for 20 gone "$pid" || vm_kill "$1"
+	rm -f "$RUN/qemu-$1.pid"
+}
+
+# save_dmesg N: the guest's whole kernel log, after what it wrote to its serial line (errors and warnings only).
+save_dmesg() {
+	timeout 20 lab-agent run "vsock:$((10 + $1))" dmesg </dev/null >"$RUN/guest$1.dmesg.new" 2>/dev/null &&
+		cat "$RUN/guest$1.dmesg.new" >>"$RUN/guest$1.dmesg"
+	rm -f "$RUN/guest$1.dmesg.new"
+}
+
+boot_id() { guest "$1" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null; }
+
+# vm_reboot N: has guest N reboot itself, without an orderly shutdown, and waits until it is back.
+vm_reboot() {
+	local old
+	old=$(boot_id "$1") || return 1
+	save_dmesg "$1"
+	timeout 5 lab-agent run "vsock:$((10 + $1))" busybox reboot -f </dev/null >/dev/null 2>&1
+	wait_for 90 rebooted "$1" "$old"
+}
+rebooted() { local id; id=$(boot_id "$1") && [[ $id != "$2" ]]; }
+
+# guest_hyv_up N: loads virtio_hyv in guest N and waits for its first device.
+guest_hyv_up() {
+	guest "$1" bash /hyv/lab/guest-hyv-up </dev/null
+}
+
+# exits N [KIND]: how often guest N has left for the host so far; KIND is a file of KVM's debugfs, mmio_exits for example.
+exits() {
+	cat "/sys/kernel/debug/kvm/$(qemu_pid "$1")"-*/"${2-exits}"
+}
+
+# ---- RDMA ----
+
+modules_up() { modprobe "$@"; }
+
+# load_window: loads hyv_window, once.
+load_window() {
+	[[ -d /sys/module/hyv_window ]] && return
+	modprobe -a ib_core ib_uverbs && insmod "/hyv/$HYV_KERNEL/hyv_window.ko"
+}
+
+# rxe_up NAME [ADDR/LEN] [NETDEV]: an rxe device; on a new dummy netdev unless NETDEV is told.
+rxe_up() {
+	local name=$1 addr=${2-10.9.0.1/24} dev=${3-}
+	modprobe -a rdma_rxe rdma_ucm ib_uverbs || return 1
+	if [[ ! $dev ]]; then
+		dev=d-$name
+		ip link add "$dev" type dummy && ip addr add "$addr" dev "$dev" && ip link set "$dev" up || return 1
+	fi
+	rdma link add "$name" type rxe netdev "$dev"
+}
+
+rxe_down() {
+	rdma link delete "$1"
+	[[ ! -e /sys/class/net/d-$1 ]] || ip link delete "d-$1"
+}
+
+# hyvd_start N DEVICE... [-- ARG...]: guest N's daemon; to be called before vm_start N.
+hyvd_start() {
+	local n=$1 args=()
+	shift
+	while (($#)) && [[ $1 != -- ]]; do args+=(--device "$1"); shift; done
+	[[ ${1-} != -- ]] || shift
+	rm -f "$RUN/$n.sock"
+	setsid hyvd --socket "$RUN/$n.sock" "${args[@]}" "$@" </dev/null >>"$RUN/hyvd-$n.log" 2>&1 &
+	echo $! >"$RUN/hyvd-$n.pid"
+	wait_for 20 hyvd_ready "$n" $! || return
+	[[ -S $RUN/$n.sock ]] || { echo "hyvd for guest $n ended:"; tail -5 "$RUN/hyvd-$n.log"; return 1; } >&2
+}
+hyvd_ready() { [[ -S $RUN/$1.sock ]] || gone "$2"; }
+hyvd_kill() { kill_of "hyvd-$1"; }
+
+# baseline: all that must come back to what it was once its user is gone.
+baseline() {
+	local f n
+	rdma resource show
+	awk '$1 ~ /^nr_foll_pin_/ {v[$1] = $2} END {print "pinned pages", v["nr_foll_pin_acquired"] - v["nr_foll_pin_released"]}' /proc/vmstat
+	for f in "$RUN"/hyvd-*.pid; do
+		n=${f##*/hyvd-}
+		n=${n%.pid}
+		[[ -d /proc/$(hyvd_pid "$n" || echo none)/fd ]] || continue
+		echo "hyvd $n: descriptors $(find "/proc/$(hyvd_pid "$n")/fd" -mindepth 1 | wc -l)"
+	done
+	for f in /sys/kernel/debug/hyv_window/*; do
+		[[ ! -f $f ]] || sed "s|^|hyv_window ${f##*/}: |" "$f"
+	done
+}
+
+baseline_save() { baseline >"$RUN/baseline"; }
+baseline_same() { baseline | diff -u "$RUN/baseline" -; }
+
+# baseline_check [SECONDS]: waits until all is back at the saved baseline; fails with the difference.
+baseline_check() { wait_for "${1-10}" baseline_same; }

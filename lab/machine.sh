@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# A lab's host VM as level 0 sees it: its directory, start, end, and commands in it. Sourced after common.sh by the level-0 scripts.
+
+# use_lab NAME: sets L, the directory of that lab.
+use_lab() {
+	[[ $1 =~ ^[A-Za-z0-9_-]{1,32}$ ]] || die "bad lab name '$1': letters, digits, - and _ only"
+	NAME=$1
+	L=$CACHE/run/$NAME
+}
+
+lab_alive() { [[ -e $L/pid ]] && kill -0 "$(<"$L/pid")" 2>/dev/null; }
+
+need_lab() { lab_alive || die "no lab '$NAME' is up; start one with: lab/run --keep --name $NAME SCENARIO"; }
+
+# in_host CMD...: runs CMD in the host VM. LAB_TTY=-t gives it a terminal.
+in_host() { "$L/share/bin/lab-agent" run ${LAB_TTY:+-t} "unix:$L/cmd" "$@"; }
+
+# push: brings /hyv, as host and guests see it, up to what is built and what the tree holds.
+push() {
+	local k d
+	need_tools rsync=rsync
+	mkdir -p "$L/share"/{bin,lab,tests,boot}
+	rsync -a --delete "$LAB/" "$L/share/lab/"
+	[[ ! -d $TREE/tests ]] || rsync -a --delete "$TREE/tests/" "$L/share/tests/"
+	for k in 6.12 7.3; do
+		mkdir -p "$OUT/$k" "$L/share/$k"
+		rsync -a --delete "$OUT/$k/" "$L/share/$k/"
+	done
+	for d in "$OUT/bin" "$OUT/user"; do
+		[[ ! -d $d ]] || find "$d" -type f -executable ! -name '*.so*' ! -path '*/meson-*' -exec cp -pu --remove-destination -t "$L/share/bin" {} +
+	done
+}
+
+# acceleration: prints QEMU's options for a host VM that can run KVM itself: hardware's nesting where it works, else emulation.
+acceleration() {
+	if grep -qE '\b(svm|vmx)\b' /proc/cpuinfo && [[ -w /dev/kvm ]] &&
+		grep -qs '[1Y]' /sys/module/kvm_{intel,amd}/parameters/nested &&
+		timeout 10 qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -monitor stdio <<<quit >/dev/null 2>&1; then
+		echo "-accel kvm -cpu host"
+	else
+		echo "-accel tcg,thread=multi -cpu max"
+	fi
+}
+
+# start_host IMAGE KERNEL MEM: boots the host VM and waits until it takes commands.
+start_host() {
+	local image=$1 kernel=$2 mem=$3 i q k init
+	mkdir -p "$L/share/boot" "$L/results"
+	kernel_versions "$image"
+	[[ ${KVER[$kernel]-} ]] || die "no kernel $kernel in the image; there are: ${!KVER[*]}"
+	for k in "${!KVER[@]}"; do
+		init=${image%+*}/initrd-$k-$(sha256sum <"$LAB/initramfs" | cut -c1-12)
+		[[ -e $init ]] || "$LAB/initramfs" "${image%+*}/rootfs" "${KVER[$k]}" "$init"
+		rsync -a "$init" "$L/share/boot/initrd-$k"
+		rsync -a "$image/vmlinuz-$k" "$L/share/boot/"
+	done
+	# shellcheck disable=SC2046 # options, meant to be split
+	q=(qemu-system-x86_64 -name "hyv-$NAME" $(acceleration) -smp 2 -m "$mem" -nodefaults -display none -no-reboot
+		-serial "file:$L/serial.log" -pidfile "$L/qemu.pid"
+		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
+		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M rcupdate.rcu_cpu_stall_timeout=300 hyv.role=host hyv.kernel=$kernel"
+		-drive "file=$image/root.ext4,if=virtio,format=raw,readonly=on,file.locking=off"
+		-fsdev "local,id=hyv,path=$L/share,security_model=none,readonly=on" -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
+		-fsdev "local,id=res,path=$L/results,security_model=none" -device virtio-9p-pci,fsdev=res,mount_tag=results
+		-device virtio-serial-pci,max_ports=5)
+	for i in 0 1 2 3; do
+		rm -f "$L/cmd.$i.lock"
+		q+=(-chardev "socket,id=c$i,path=$L/cmd.$i,server=on,wait=off" -device "virtserialport,chardev=c$i,name=cmd.$i,nr=$((i + 1))")
+	done
+	: >"$L/serial.log"
+	setsid "${q[@]}" </dev/null >"$L/qemu.log" 2>&1 8>&- 9>&- &
+	echo $! >"$L/pid"
+	for ((i = 0; i < 300; i++)); do
+		[[ -S $L/cmd.3 ]] && break
+		lab_alive || { cat "$L/qemu.log" >&2; die "QEMU did not start the host VM"; }
+		sleep 0.1
+	done
+	timeout ${BOOT_TIMEOUT:-60} "$L/share/bin/lab-agent" run "unix:$L/cmd" true </dev/null ||
+		{ tail -20 "$L/serial.log" >&2; die "the host VM does not answer; its log: $L/serial.log"; }
+}
+
+# stop_host: ends the host VM and all in it; harmless when there is none.
+stop_host() {
+	local pid i
+	lab_alive || return 0
+	pid=$(<"$L/pid")
+	kill "$pid" 2>/dev/null || :
+	for ((i = 0; i < 50; i++)); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -KILL "$pid" 2>/dev/null || :
+	rm -f "$L/pid" "$L"/cmd.*
+}
