@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* uverbs contexts: see context.c */
+#ifndef HYVD_CONTEXT_H
+#define HYVD_CONTEXT_H
+
+#include "device.h"
+#include "objtab.h"
+#include "pool.h"
+#include "uverbs.h"
+
+/**
+ * struct context - one opened uverbs file of the host: the guest's for one of its processes, or
+ * hyvd's own
+ * @fd: the uverbs file
+ * @async_fd: its asynchronous events
+ * @comp_fd: completion channel of all its CQs
+ * @children: published objects in it, guarded by the table's lock
+ * @guest_is_gone: nobody will give its window ranges back
+ * @closing: runs context_close() on the pool
+ * @freer: the HYV_OP_FREE_CONTEXT that waits for the end, or NULL
+ */
+struct context {
+	struct obj obj;
+	struct vm *vm;
+	struct device *device;
+	int fd;
+	int async_fd;
+	int comp_fd;
+	struct obj_list children;
+	bool guest_is_gone;
+	struct job closing;
+	struct cmd *freer;
+};
+
+static inline struct context *context_of(struct obj *obj)
+{
+	return (struct context *)obj; /* its first member */
+}
+
+/** context_driver() - Return: the number the host's ioctls want to see */
+static inline uint32_t context_driver(const struct context *ctx)
+{
+	return ctx->device->provider->driver_id;
+}
+
+/**
+ * context_open() - open a uverbs context
+ * @udata: provider data of the guest, or NULL
+ * @out: the context, with the caller's reference; not published
+ *
+ * Return: 0 or a negative errno.
+ */
+int context_open(struct vm *vm, struct device *dev, const struct udata *udata,
+		 struct context **out);
+
+/**
+ * context_free_all() - free every context of the guest, as at the end of its life. They may go
+ * later, on the pool.
+ */
+void context_free_all(struct vm *vm);
+
+int alloc_context_exec(struct cmd *cmd);
+int free_context_exec(struct cmd *cmd);
+
+#endif

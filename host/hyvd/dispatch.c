@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The control queue: the only place where a request comes out of guest memory and an answer goes
+ * in. A request is copied
+ * once, its lengths are compared with the operation's, and then its handler runs, on the pool
+ * unless the operation is
+ * marked fast; handlers never see guest memory of the queue. Answers go back in the order in which
+ * they are ready, on the
+ * event loop's thread, which alone touches the rings.
+ *
+ * A guest that is reset forgets its requests; their answers, known by the ring's generation, are
+ * dropped.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "cmd.h"
+#include "dispatch.h"
+#include "log.h"
+#include "qp.h"
+#include "session.h"
+#include "verbs.h"
+
+/** struct op - one operation: its name, the sizes of its structs, HYV_OP_* flags, its handler */
+struct op {
+	const char *name;
+	uint32_t number;
+	uint32_t req_size;
+	uint32_t resp_size;
+	uint32_t flags;
+	int (*exec)(struct cmd *cmd);
+};
+
+static const struct op ops[HYV_OP_COUNT] = {
+#define OP_ROW(number_, NAME, name_, flags_) \
+	[number_] = { \
+		.name = #NAME, \
+		.number = number_, \
+		.req_size = sizeof(struct hyv_req_##name_), \
+		.resp_size = sizeof(struct hyv_resp_##name_), \
+		.flags = flags_, \
+		.exec = name_##_exec, \
+	},
+	HYV_OPS(OP_ROW)
+#undef OP_ROW
+};
+
+/**
+ * struct dispatch - commands on their way back
+ * @lock: guards @answered
+ * @wake_fd: eventfd, written when @answered was empty
+ */
+struct dispatch {
+	struct vm *vm;
+	pthread_mutex_t lock;
+	STAILQ_HEAD(, cmd) answered;
+	int wake_fd;
+	sd_event_source *wake;
+};
+
+static struct vring *control_ring(struct dispatch *dispatch)
+{
+	return vu_dev_vring(dispatch->vm->vu, HYV_VQ_CONTROL);
+}
+
+static void cmd_free(struct cmd *cmd)
+{
+	free(cmd->chain);
+	free(cmd->readable);
+	free(cmd->writable);
+	free(cmd);
+}
+
+/* write the answer and give the chain back; on the event loop's thread */
+static void give_back(struct cmd *cmd)
+{
+	struct vring *vr = control_ring(cmd->dispatch);
+	struct hyv_resp_hdr hdr = { .status = htole32((uint32_t)cmd->status) };
+	uint32_t written = 0;
+
+	if (cmd->generation == vring_generation(vr)) {
+		if (cmd->status) {
+			if (!vring_chain_write(vr, cmd->chain, 0, &hdr, sizeof(hdr)))
+				written = sizeof(hdr);
+		} else if (!vring_chain_write(vr, cmd->chain, 0, cmd->writable,
+					      cmd->writable_len)) {
+			written = cmd->writable_len;
+		}
+		vring_push(vr, cmd->chain, written);
+	}
+	log_debug("%s: %d", cmd->op->name, cmd->status);
+	cmd_free(cmd);
+}
+
+static int answers_ready(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+	struct dispatch *dispatch = arg;
+	STAILQ_HEAD(, cmd) ready = STAILQ_HEAD_INITIALIZER(ready);
+	struct cmd *cmd;
+	uint64_t count;
+
+	(void)source;
+	(void)revents;
+	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_err("cannot read an eventfd: %s", strerror(errno));
+	pthread_mutex_lock(&dispatch->lock);
+	STAILQ_CONCAT(&ready, &dispatch->answered);
+	pthread_mutex_unlock(&dispatch->lock);
+	while ((cmd = STAILQ_FIRST(&ready))) {
+		STAILQ_REMOVE_HEAD(&ready, answered);
+		give_back(cmd);
+	}
+	vring_signal(control_ring(dispatch));
+	return 0;
+}
+
+void cmd_answer(struct cmd *cmd, int status)
+{
+	struct dispatch *dispatch = cmd->dispatch;
+	static const uint64_t one = 1;
+
+	cmd->status = status;
+	pthread_mutex_lock(&dispatch->lock);
+	STAILQ_INSERT_TAIL(&dispatch->answered, cmd, answered);
+	pthread_mutex_unlock(&dispatch->lock);
+	if (write(dispatch->wake_fd, &one, sizeof(one)) < 0)
+		log_err("cannot write an eventfd: %s", strerror(errno));
+}
+
+static void cmd_run(struct job *job)
+{
+	struct cmd *cmd = (struct cmd *)((char *)job - offsetof(struct cmd, job));
+	int status = cmd->op->exec(cmd);
+
+	if (status != CMD_DEFERRED)
+		cmd_answer(cmd, status);
+}
+
+const struct udata *cmd_udata(struct cmd *cmd, const struct device *dev)
+{
+	const uint8_t *in = cmd->udata.in;
+	uint32_t known = dev->provider->udata_in[cmd->op->number], i;
+
+	for (i = known; i < cmd->udata.in_len; i++) {
+		if (!in[i])
+			continue;
+		log_guest("%s: provider data that the descriptor of %s does not know: refused",
+			  cmd->op->name, dev->provider->name);
+		return NULL;
+	}
+	return &cmd->udata;
+}
+
+/* find the parts of the copied request and prepare the answer. Return: 0 or a negative errno */
+static int cmd_parse(struct cmd *cmd)
+{
+	const struct hyv_req_hdr *hdr = (const struct hyv_req_hdr *)cmd->readable;
+	uint64_t len = cmd->chain->readable_len, udata_in = le32toh(hdr->udata_in),
+		 udata_out = le32toh(hdr->udata_out);
+	const uint8_t *at = cmd->readable + sizeof(*hdr);
+	uint64_t known;
+
+	if (le32toh(hdr->op) >= HYV_OP_COUNT || !ops[le32toh(hdr->op)].exec)
+		return -EOPNOTSUPP;
+	cmd->op = &ops[le32toh(hdr->op)];
+	if (hdr->reserved || udata_in > HYV_UDATA_MAX || udata_out > HYV_UDATA_MAX)
+		return -EINVAL;
+	if (!(cmd->op->flags & HYV_OP_UDATA) && (udata_in || udata_out))
+		return -EINVAL;
+	known = sizeof(*hdr) + cmd->op->req_size + udata_in + udata_out;
+	if (len < known || (len > known && !(cmd->op->flags & HYV_OP_TAIL)))
+		return -EINVAL;
+	cmd->writable_len =
+		(uint32_t)(sizeof(struct hyv_resp_hdr) + cmd->op->resp_size + udata_out);
+	if (cmd->chain->writable_len != cmd->writable_len)
+		return -EINVAL;
+	cmd->writable = calloc(1, cmd->writable_len);
+	if (!cmd->writable)
+		return -ENOMEM;
+	cmd->resp = cmd->writable + sizeof(struct hyv_resp_hdr);
+	cmd->req = at;
+	at += cmd->op->req_size;
+	cmd->udata.in = at;
+	cmd->udata.in_len = (uint32_t)udata_in;
+	cmd->udata.out = (uint8_t *)cmd->resp + cmd->op->resp_size;
+	cmd->udata.out_len = (uint32_t)udata_out;
+	at += udata_in;
+	memcpy(cmd->udata.out, at, udata_out);
+	cmd->tail = at + udata_out;
+	cmd->tail_len = (uint32_t)(len - known);
+	return 0;
+}
+
+/* Return: 0 and the copied, parsed request, or a negative errno to answer with */
+static int cmd_read(struct cmd *cmd, struct vring *vr)
+{
+	uint64_t len = cmd->chain->readable_len;
+
+	if (len < sizeof(struct hyv_req_hdr) ||
+	    len > sizeof(struct hyv_req_hdr) + 4096 + 2 * HYV_UDATA_MAX + HYV_TAIL_MAX)
+		return -EINVAL;
+	cmd->readable = malloc(len);
+	if (!cmd->readable)
+		return -ENOMEM;
+	if (vring_chain_read(vr, cmd->chain, 0, cmd->readable, len))
+		return -EFAULT;
+	return cmd_parse(cmd);
+}
+
+static struct cmd *cmd_alloc(struct dispatch *dispatch, const struct vring_chain *chain)
+{
+	static const struct op unknown = { .name = "unknown" };
+	struct cmd *cmd = calloc(1, sizeof(*cmd));
+	size_t segments = (chain->num_readable + chain->num_writable) * sizeof(chain->segments[0]);
+
+	if (!cmd)
+		return NULL;
+	cmd->chain = malloc(sizeof(*chain));
+	if (!cmd->chain) {
+		free(cmd);
+		return NULL;
+	}
+	memcpy(cmd->chain, chain, offsetof(struct vring_chain, segments) + segments);
+	cmd->vm = dispatch->vm;
+	cmd->dispatch = dispatch;
+	cmd->op = &unknown;
+	cmd->generation = vring_generation(control_ring(dispatch));
+	cmd->job.run = cmd_run;
+	return cmd;
+}
+
+static void start(struct dispatch *dispatch, const struct vring_chain *chain)
+{
+	struct vring *vr = control_ring(dispatch);
+	struct cmd *cmd = cmd_alloc(dispatch, chain);
+	int status;
+
+	if (!cmd) {
+		log_guest("out of memory: a request is lost");
+		vring_push(vr, chain, 0);
+		return;
+	}
+	status = cmd_read(cmd, vr);
+	if (status) {
+		log_guest("%s: malformed request (%s): refused", cmd->op->name, strerror(-status));
+	} else if (cmd->op->flags & HYV_OP_FAST) {
+		status = cmd->op->exec(cmd);
+	} else {
+		pool_submit(dispatch->vm->pool, &cmd->job);
+		return;
+	}
+	if (status == CMD_DEFERRED)
+		return;
+	cmd->status = status;
+	give_back(cmd);
+}
+
+void dispatch_kick(struct dispatch *dispatch)
+{
+	struct vring_chain chain;
+
+	while (vring_pop(control_ring(dispatch), &chain) > 0)
+		start(dispatch, &chain);
+	vring_signal(control_ring(dispatch));
+}
+
+int dispatch_create(struct dispatch **out, struct vm *vm)
+{
+	struct dispatch *dispatch = calloc(1, sizeof(*dispatch));
+	int ret;
+
+	if (!dispatch)
+		return -ENOMEM;
+	dispatch->vm = vm;
+	pthread_mutex_init(&dispatch->lock, NULL);
+	STAILQ_INIT(&dispatch->answered);
+	dispatch->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = dispatch->wake_fd < 0 ? -errno :
+				      sd_event_add_io(vm->loop, &dispatch->wake, dispatch->wake_fd,
+						      EPOLLIN, answers_ready, dispatch);
+	if (ret < 0) {
+		dispatch_destroy(dispatch);
+		return ret;
+	}
+	*out = dispatch;
+	return 0;
+}
+
+void dispatch_destroy(struct dispatch *dispatch)
+{
+	struct cmd *cmd;
+
+	while ((cmd = STAILQ_FIRST(&dispatch->answered))) {
+		STAILQ_REMOVE_HEAD(&dispatch->answered, answered);
+		cmd_free(cmd);
+	}
+	sd_event_source_unref(dispatch->wake);
+	if (dispatch->wake_fd >= 0)
+		close(dispatch->wake_fd);
+	pthread_mutex_destroy(&dispatch->lock);
+	free(dispatch);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The control queue: see dispatch.c */
+#ifndef HYVD_DISPATCH_H
+#define HYVD_DISPATCH_H
+
+struct dispatch;
+struct vm;
+
+/** dispatch_create() - Return: 0 or a negative errno */
+int dispatch_create(struct dispatch **out, struct vm *vm);
+
+void dispatch_destroy(struct dispatch *dispatch);
+
+/** dispatch_kick() - take the guest's requests and start them. On the event loop's thread. */
+void dispatch_kick(struct dispatch *dispatch);
+
+#endif

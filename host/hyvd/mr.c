@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Memory regions. The guest has pinned the memory and sends its guest-physical extents; gmem.c
+ * makes them contiguous in
+ * our address space, the host's kernel pins them, and the address space is given back at once. The
+ * application's own
+ * address goes along as the iova: a number that the device matches, which nobody follows here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "gmem.h"
+#include "verbs.h"
+
+#define PAGE 4096u
+
+/* one table of extents, copied once. Return: 0 or a negative errno */
+static int read_table(struct gmem *gm, __le64 gpa, struct gmem_extent *out, uint32_t n)
+{
+	struct hyv_extent table[HYV_EXTENTS_PER_TABLE];
+	struct gpa at = { le64toh(gpa) };
+	uint32_t i;
+
+	if (at.val % PAGE)
+		return -EINVAL;
+	if (gmem_read(gm, table, at, n * sizeof(table[0])))
+		return -EFAULT;
+	for (i = 0; i < n; i++)
+		out[i] =
+			(struct gmem_extent){ { le64toh(table[i].gpa) }, le64toh(table[i].length) };
+	return 0;
+}
+
+/* the extents add up to @total, without wrapping, and fit the guest's memory */
+static int check_extents(struct gmem *gm, const struct gmem_extent *extents, uint32_t n,
+			 uint64_t total)
+{
+	uint64_t sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!extents[i].len || extents[i].len > gmem_total(gm) - sum)
+			return -EINVAL;
+		sum += extents[i].len;
+	}
+	return sum == total ? 0 : -EINVAL;
+}
+
+/* Return: 0 and an array for the caller to free, or a negative errno */
+static int read_extents(struct cmd *cmd, const struct hyv_req_reg_mr *req, struct gmem_extent **out)
+{
+	uint32_t n = le32toh(req->num_extents), i, take;
+	const uint8_t *tail = cmd->tail;
+	struct gmem_extent *extents;
+	__le64 table;
+	int ret = 0;
+
+	if (!n || cmd->tail_len != ((uint64_t)n + HYV_EXTENTS_PER_TABLE - 1) /
+					   HYV_EXTENTS_PER_TABLE * sizeof(table))
+		return -EINVAL;
+	extents = calloc(n, sizeof(*extents));
+	if (!extents)
+		return -ENOMEM;
+	for (i = 0; i < n && !ret; i += take) {
+		take = n - i < HYV_EXTENTS_PER_TABLE ? n - i : HYV_EXTENTS_PER_TABLE;
+		memcpy(&table, tail + i / HYV_EXTENTS_PER_TABLE * sizeof(table), sizeof(table));
+		ret = read_table(cmd->vm->gmem, table, extents + i, take);
+	}
+	if (!ret)
+		ret = check_extents(cmd->vm->gmem, extents, n, le64toh(req->length));
+	if (ret)
+		free(extents);
+	else
+		*out = extents;
+	return ret;
+}
+
+static int reg_mr(struct cmd *cmd, struct obj *pd, const struct gmem_span *span)
+{
+	const struct hyv_req_reg_mr *req = cmd->req;
+	struct hyv_resp_reg_mr *resp = cmd->resp;
+	struct context *ctx = pd->context;
+	const struct udata *udata = cmd_udata(cmd, ctx->device);
+	struct ib_uverbs_reg_mr in = {
+		.start = (uintptr_t)span->va,
+		.length = le64toh(req->length),
+		.hca_va = le64toh(req->iova),
+		.pd_handle = pd->handle,
+		.access_flags = le32toh(req->access),
+	};
+	struct ib_uverbs_reg_mr_resp out;
+	struct obj *mr;
+	int ret;
+
+	if (!udata)
+		return -EOPNOTSUPP;
+	mr = calloc(1, sizeof(*mr));
+	if (!mr)
+		return -ENOMEM;
+	ret = uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_REG_MR, &in, sizeof(in),
+			   &out, sizeof(out), udata);
+	if (ret) {
+		free(mr);
+		return ret;
+	}
+	object_init(cmd->vm, mr, OBJ_MR, ctx);
+	mr->handle = out.mr_handle;
+	resp->lkey = htole32(out.lkey);
+	resp->rkey = htole32(out.rkey);
+	return object_publish(cmd->vm, mr, &resp->mr);
+}
+
+int reg_mr_exec(struct cmd *cmd)
+{
+	const struct hyv_req_reg_mr *req = cmd->req;
+	struct gmem_extent *extents;
+	struct gmem_span span;
+	struct obj *pd;
+	int ret;
+
+	ret = read_extents(cmd, req, &extents);
+	if (ret)
+		return ret;
+	ret = gmem_assemble(cmd->vm->gmem, extents, le32toh(req->num_extents), &span);
+	free(extents);
+	if (ret)
+		return ret;
+	pd = cmd_get_object(cmd, req->pd, OBJ_PD);
+	ret = pd ? reg_mr(cmd, pd, &span) : -EINVAL;
+	cmd_put_object(cmd, pd);
+	gmem_span_release(&span);
+	return ret;
+}
+
+int dereg_mr_exec(struct cmd *cmd)
+{
+	static const struct destroy_method how = {
+		.type = OBJ_MR,
+		.object = UVERBS_OBJECT_MR,
+		.method = UVERBS_METHOD_MR_DESTROY,
+	};
+	const struct hyv_req_dereg_mr *req = cmd->req;
+
+	return object_destroy(cmd, req->mr, &how);
+}

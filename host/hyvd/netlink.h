@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What only RDMA netlink tells of a host device: see netlink.c */
+#ifndef HYVD_NETLINK_H
+#define HYVD_NETLINK_H
+
+#include <limits.h>
+#include <stdint.h>
+
+/**
+ * struct netlink_rdma_device - a host device as RDMA netlink describes it; @uverbs: e.g.
+ * "uverbs0"
+ */
+struct netlink_rdma_device {
+	char uverbs[NAME_MAX + 1];
+	uint32_t driver_id;
+	uint32_t abi_version;
+	uint64_t node_guid; /* host byte order */
+	uint32_t node_type;
+	uint32_t num_ports;
+	char fw_version[32];
+};
+
+/**
+ * netlink_find() - look a host device up
+ * @name: its name
+ * @dev: out
+ * @known: out, when there is none of that name: the names there are, separated by blanks, or ""
+ * @known_len: room in @known
+ *
+ * Return: 0; -ENODEV when there is none of that name; -ENOPROTOOPT when it has no user-space
+ * interface (ib_uverbs not
+ * loaded); or another negative errno of the netlink socket.
+ */
+int netlink_find(const char *name, struct netlink_rdma_device *dev, char *known, size_t known_len);
+
+#endif

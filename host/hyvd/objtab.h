@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The guest's objects, by id: see objtab.c */
+#ifndef HYVD_OBJTAB_H
+#define HYVD_OBJTAB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+enum obj_type {
+	OBJ_ANY, /* to look for, not to be */
+	OBJ_CONTEXT,
+	OBJ_PD,
+	OBJ_MR,
+	OBJ_CQ,
+	OBJ_QP,
+};
+
+/**
+ * struct event_source - something that events are about, with those the guest has not been told of
+ * yet
+ * @completion: a completion event is due
+ * @async: bit n: uverbs event_type n is due
+ * @is_pending: it is in the table's list
+ *
+ * Guarded by the table's lock.
+ */
+struct event_source {
+	uint32_t device;
+	uint64_t object;
+	uint32_t port;
+	bool completion;
+	bool is_pending;
+	uint64_t async;
+	TAILQ_ENTRY(event_source) pending;
+};
+
+struct context;
+
+/**
+ * struct obj - head of every object
+ * @id: what the guest calls it
+ * @handle: what the host's uverbs calls it, in its context's file
+ * @context: the context it lives in, which it holds a reference to; itself for a context
+ * @release: frees it when the last reference is gone; called without locks, on any thread
+ * @refs: references, guarded by the table's lock; the table holds one
+ */
+struct obj {
+	uint64_t id;
+	enum obj_type type;
+	uint32_t handle;
+	struct context *context;
+	void (*release)(struct obj *obj);
+	unsigned int refs;
+	bool is_published;
+	struct event_source events;
+	TAILQ_ENTRY(obj) sibling;
+	UT_hash_handle hh;
+};
+
+TAILQ_HEAD(obj_list, obj);
+
+struct objtab;
+
+/** objtab_create() - Return: an empty table, or NULL when there is no memory */
+struct objtab *objtab_create(void);
+
+void objtab_destroy(struct objtab *tab);
+
+/**
+ * obj_init() - a new object with an id of its own, one reference (the caller's) and one on its
+ * context
+ * @context: where it lives; NULL for a context
+ */
+void obj_init(struct objtab *tab, struct obj *obj, enum obj_type type, struct context *context,
+	      void (*release)(struct obj *obj));
+
+/**
+ * objtab_publish() - let the guest find an object: the last step of making it
+ *
+ * The table takes over the caller's reference.
+ *
+ * Return: 0, or -ENODEV when its context is being freed; then the reference is still the caller's.
+ */
+int objtab_publish(struct objtab *tab, struct obj *obj);
+
+/**
+ * objtab_get() - find an object
+ *
+ * Return: the object with a reference for the caller, or NULL if the guest has none of that id and
+ * type.
+ */
+struct obj *objtab_get(struct objtab *tab, uint64_t id, enum obj_type type);
+
+void obj_get(struct objtab *tab, struct obj *obj);
+void obj_put(struct objtab *tab, struct obj *obj);
+
+/**
+ * objtab_remove() - the guest cannot find it any more, nor hears of events of it
+ *
+ * Drops the table's reference. Return: false if somebody else had removed it before.
+ */
+bool objtab_remove(struct objtab *tab, struct obj *obj);
+
+/**
+ * objtab_remove_context() - the same for a context and all that is published in it; nothing can
+ * be published after
+ */
+bool objtab_remove_context(struct objtab *tab, struct context *context);
+
+/**
+ * objtab_first_context() - Return: some context, with a reference for the caller, or NULL if
+ * there is none
+ */
+struct context *objtab_first_context(struct objtab *tab);
+
+/** objtab_notify() - remember that events are due: a completion and the bits of @async */
+void objtab_notify(struct objtab *tab, struct event_source *source, bool completion,
+		   uint64_t async);
+
+/** objtab_any_event() - Return: whether an event is due */
+bool objtab_any_event(struct objtab *tab);
+
+/**
+ * objtab_next_event() - take the next event that is due
+ * @completion: out: it is a completion event
+ * @code: out: otherwise, the uverbs event_type
+ *
+ * Return: true and a copy of the source's identity in @source, false when nothing is due.
+ */
+bool objtab_next_event(struct objtab *tab, struct event_source *source, bool *completion,
+		       uint32_t *code);
+
+#endif

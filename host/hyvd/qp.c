@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Queue pairs. Posting never comes here, but for the doorbell of devices whose posts end in the
+ * kernel.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "qp.h"
+#include "verbs.h"
+
+static struct qp *qp_of(struct obj *obj)
+{
+	return (struct qp *)obj; /* its first member */
+}
+
+static void qp_release(struct obj *obj)
+{
+	struct qp *qp = qp_of(obj);
+
+	doorbell_release(obj->context->vm->doorbell, qp->doorbell);
+	free(qp);
+}
+
+void qp_ring(struct qp *qp)
+{
+	struct context *ctx = qp->obj.context;
+	struct ib_uverbs_post_send in = {
+		.qp_handle = qp->obj.handle,
+		/* of no work requests: they are in the queue */
+		.wqe_size = sizeof(struct ib_uverbs_send_wr),
+	};
+	struct ib_uverbs_post_send_resp out;
+
+	uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_POST_SEND, &in, sizeof(in),
+		     &out, sizeof(out), NULL);
+}
+
+static void cap_from_wire(struct ib_uverbs_qp_cap *out, const struct hyv_qp_cap *in)
+{
+	*out = (struct ib_uverbs_qp_cap){
+		.max_send_wr = le32toh(in->max_send_wr),
+		.max_recv_wr = le32toh(in->max_recv_wr),
+		.max_send_sge = le32toh(in->max_send_sge),
+		.max_recv_sge = le32toh(in->max_recv_sge),
+		.max_inline_data = le32toh(in->max_inline_data),
+	};
+}
+
+static void cap_to_wire(struct hyv_qp_cap *out, const struct ib_uverbs_qp_cap *in)
+{
+	*out = (struct hyv_qp_cap){
+		.max_send_wr = htole32(in->max_send_wr),
+		.max_recv_wr = htole32(in->max_recv_wr),
+		.max_send_sge = htole32(in->max_send_sge),
+		.max_recv_sge = htole32(in->max_recv_sge),
+		.max_inline_data = htole32(in->max_inline_data),
+	};
+}
+
+/** struct parents - the objects that a QP is made from, with references */
+struct parents {
+	struct obj *pd;
+	struct obj *send_cq;
+	struct obj *recv_cq;
+};
+
+static int create_on_host(struct cmd *cmd, struct qp *qp, const struct parents *from,
+			  const struct udata *udata)
+{
+	const struct hyv_req_create_qp *req = cmd->req;
+	struct hyv_resp_create_qp *resp = cmd->resp;
+	struct context *ctx = from->pd->context;
+	uint64_t type = le32toh(req->type), flags = le32toh(req->flags);
+	struct ib_uverbs_qp_cap cap, got_cap;
+	const __aligned_u64 *handle;
+	struct uverbs_call call;
+	uint32_t qp_num;
+	int ret;
+
+	cap_from_wire(&cap, &req->cap);
+	uverbs_start(&call, UVERBS_OBJECT_QP, UVERBS_METHOD_QP_CREATE);
+	handle = uverbs_new(&call, UVERBS_ATTR_CREATE_QP_HANDLE);
+	uverbs_handle(&call, UVERBS_ATTR_CREATE_QP_PD_HANDLE, from->pd->handle);
+	uverbs_handle(&call, UVERBS_ATTR_CREATE_QP_SEND_CQ_HANDLE, from->send_cq->handle);
+	uverbs_handle(&call, UVERBS_ATTR_CREATE_QP_RECV_CQ_HANDLE, from->recv_cq->handle);
+	uverbs_in(&call, UVERBS_ATTR_CREATE_QP_USER_HANDLE, &qp->obj.id, sizeof(qp->obj.id));
+	uverbs_in(&call, UVERBS_ATTR_CREATE_QP_CAP, &cap, sizeof(cap));
+	uverbs_in(&call, UVERBS_ATTR_CREATE_QP_TYPE, &type, sizeof(type));
+	uverbs_in(&call, UVERBS_ATTR_CREATE_QP_FLAGS, &flags, sizeof(flags));
+	uverbs_handle(&call, UVERBS_ATTR_CREATE_QP_EVENT_FD, (uint32_t)ctx->async_fd);
+	uverbs_out(&call, UVERBS_ATTR_CREATE_QP_RESP_CAP, &got_cap, sizeof(got_cap));
+	uverbs_out(&call, UVERBS_ATTR_CREATE_QP_RESP_QP_NUM, &qp_num, sizeof(qp_num));
+	uverbs_udata(&call, udata);
+	ret = uverbs_call(ctx->fd, context_driver(ctx), &call);
+	if (ret)
+		return ret;
+	qp->obj.handle = (uint32_t)*handle;
+	cap_to_wire(&resp->cap, &got_cap);
+	resp->qp_num = htole32(qp_num);
+	resp->doorbell = htole32(qp->doorbell);
+	return 0;
+}
+
+static int create_qp(struct cmd *cmd, const struct parents *from)
+{
+	struct hyv_resp_create_qp *resp = cmd->resp;
+	struct context *ctx = from->pd->context;
+	const struct udata *udata = cmd_udata(cmd, ctx->device);
+	struct qp *qp;
+	int ret;
+
+	if (!udata)
+		return -EOPNOTSUPP;
+	qp = calloc(1, sizeof(*qp));
+	if (!qp)
+		return -ENOMEM;
+	ret = doorbell_assign(cmd->vm->doorbell, qp, &qp->doorbell);
+	if (ret) {
+		free(qp);
+		return ret;
+	}
+	obj_init(cmd->vm->objtab, &qp->obj, OBJ_QP, ctx, qp_release);
+	ret = create_on_host(cmd, qp, from, udata);
+	if (ret) {
+		cmd_put_object(cmd, &qp->obj);
+		return ret;
+	}
+	return object_publish(cmd->vm, &qp->obj, &resp->qp);
+}
+
+int create_qp_exec(struct cmd *cmd)
+{
+	const struct hyv_req_create_qp *req = cmd->req;
+	struct parents from = {
+		.pd = cmd_get_object(cmd, req->pd, OBJ_PD),
+		.send_cq = cmd_get_object(cmd, req->send_cq, OBJ_CQ),
+		.recv_cq = cmd_get_object(cmd, req->recv_cq, OBJ_CQ),
+	};
+	int ret = -EINVAL;
+
+	if (!req->cap.reserved && from.pd && from.send_cq && from.recv_cq && !req->srq &&
+	    from.send_cq->context == from.pd->context && from.recv_cq->context == from.pd->context)
+		ret = create_qp(cmd, &from);
+	cmd_put_object(cmd, from.recv_cq);
+	cmd_put_object(cmd, from.send_cq);
+	cmd_put_object(cmd, from.pd);
+	return ret;
+}
+
+static void dest_from_wire(struct ib_uverbs_qp_dest *out, const struct hyv_ah_attr *in)
+{
+	memcpy(out->dgid, in->dgid, sizeof(out->dgid));
+	out->flow_label = le32toh(in->flow_label);
+	out->dlid = le16toh(in->dlid);
+	out->sgid_index = in->sgid_index;
+	out->hop_limit = in->hop_limit;
+	out->traffic_class = in->traffic_class;
+	out->sl = in->sl;
+	out->src_path_bits = in->src_path_bits;
+	out->static_rate = in->static_rate;
+	out->is_global = in->is_global;
+	out->port_num = in->port_num;
+}
+
+static void dest_to_wire(struct hyv_ah_attr *out, const struct ib_uverbs_qp_dest *in)
+{
+	memcpy(out->dgid, in->dgid, sizeof(out->dgid));
+	out->flow_label = htole32(in->flow_label);
+	out->dlid = htole16(in->dlid);
+	out->sgid_index = in->sgid_index;
+	out->hop_limit = in->hop_limit;
+	out->traffic_class = in->traffic_class;
+	out->sl = in->sl;
+	out->src_path_bits = in->src_path_bits;
+	out->static_rate = in->static_rate;
+	out->is_global = in->is_global;
+	out->port_num = in->port_num;
+}
+
+static bool has_reserved(const struct hyv_req_modify_qp *req)
+{
+	static const uint8_t zero[sizeof(req->attr.reserved)];
+
+	return req->reserved || req->attr.ah.reserved || req->attr.alt_ah.reserved ||
+	       memcmp(req->attr.reserved, zero, sizeof(zero));
+}
+
+int modify_qp_exec(struct cmd *cmd)
+{
+	const struct hyv_req_modify_qp *req = cmd->req;
+	const struct hyv_qp_attr *attr = &req->attr;
+	struct obj *qp = has_reserved(req) ? NULL : cmd_get_object(cmd, req->qp, OBJ_QP);
+	struct ib_uverbs_ex_modify_qp in = {
+		.base = {
+			.attr_mask = le32toh(req->attr_mask),
+			.qkey = le32toh(attr->qkey),
+			.rq_psn = le32toh(attr->rq_psn),
+			.sq_psn = le32toh(attr->sq_psn),
+			.dest_qp_num = le32toh(attr->dest_qp_num),
+			.qp_access_flags = le32toh(attr->qp_access_flags),
+			.pkey_index = le16toh(attr->pkey_index),
+			.alt_pkey_index = le16toh(attr->alt_pkey_index),
+			.qp_state = attr->qp_state,
+			.cur_qp_state = attr->cur_qp_state,
+			.path_mtu = attr->path_mtu,
+			.path_mig_state = attr->path_mig_state,
+			.en_sqd_async_notify = attr->en_sqd_async_notify,
+			.max_rd_atomic = attr->max_rd_atomic,
+			.max_dest_rd_atomic = attr->max_dest_rd_atomic,
+			.min_rnr_timer = attr->min_rnr_timer,
+			.port_num = attr->port_num,
+			.timeout = attr->timeout,
+			.retry_cnt = attr->retry_cnt,
+			.rnr_retry = attr->rnr_retry,
+			.alt_port_num = attr->alt_port_num,
+			.alt_timeout = attr->alt_timeout,
+		},
+		.rate_limit = le32toh(attr->rate_limit),
+	};
+	struct ib_uverbs_ex_modify_qp_resp out;
+	const struct udata *udata;
+	int ret = -EOPNOTSUPP;
+
+	if (!qp)
+		return -EINVAL;
+	in.base.qp_handle = qp->handle;
+	dest_from_wire(&in.base.dest, &attr->ah);
+	dest_from_wire(&in.base.alt_dest, &attr->alt_ah);
+	udata = cmd_udata(cmd, qp->context->device);
+	if (udata)
+		ret = uverbs_write(qp->context->fd, context_driver(qp->context),
+				   IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_QP,
+				   &in, sizeof(in), &out, sizeof(out), udata);
+	cmd_put_object(cmd, qp);
+	return ret;
+}
+
+static void fill_qp(struct hyv_resp_query_qp *resp, const struct ib_uverbs_query_qp_resp *qp)
+{
+	resp->attr = (struct hyv_qp_attr){
+		.qkey = htole32(qp->qkey),
+		.rq_psn = htole32(qp->rq_psn),
+		.sq_psn = htole32(qp->sq_psn),
+		.dest_qp_num = htole32(qp->dest_qp_num),
+		.qp_access_flags = htole32(qp->qp_access_flags),
+		.pkey_index = htole16(qp->pkey_index),
+		.alt_pkey_index = htole16(qp->alt_pkey_index),
+		.qp_state = qp->qp_state,
+		.cur_qp_state = qp->cur_qp_state,
+		.path_mtu = qp->path_mtu,
+		.path_mig_state = qp->path_mig_state,
+		.sq_draining = qp->sq_draining,
+		.max_rd_atomic = qp->max_rd_atomic,
+		.max_dest_rd_atomic = qp->max_dest_rd_atomic,
+		.min_rnr_timer = qp->min_rnr_timer,
+		.port_num = qp->port_num,
+		.timeout = qp->timeout,
+		.retry_cnt = qp->retry_cnt,
+		.rnr_retry = qp->rnr_retry,
+		.alt_port_num = qp->alt_port_num,
+		.alt_timeout = qp->alt_timeout,
+	};
+	dest_to_wire(&resp->attr.ah, &qp->dest);
+	dest_to_wire(&resp->attr.alt_ah, &qp->alt_dest);
+	resp->cap.max_send_wr = htole32(qp->max_send_wr);
+	resp->cap.max_recv_wr = htole32(qp->max_recv_wr);
+	resp->cap.max_send_sge = htole32(qp->max_send_sge);
+	resp->cap.max_recv_sge = htole32(qp->max_recv_sge);
+	resp->cap.max_inline_data = htole32(qp->max_inline_data);
+	resp->sq_sig_all = htole32(qp->sq_sig_all);
+}
+
+int query_qp_exec(struct cmd *cmd)
+{
+	const struct hyv_req_query_qp *req = cmd->req;
+	struct obj *qp = req->reserved ? NULL : cmd_get_object(cmd, req->qp, OBJ_QP);
+	struct ib_uverbs_query_qp in = { .attr_mask = le32toh(req->attr_mask) };
+	struct ib_uverbs_query_qp_resp out = { 0 };
+	int ret;
+
+	if (!qp)
+		return -EINVAL;
+	in.qp_handle = qp->handle;
+	ret = uverbs_write(qp->context->fd, context_driver(qp->context), IB_USER_VERBS_CMD_QUERY_QP,
+			   &in, sizeof(in), &out, sizeof(out), NULL);
+	if (!ret)
+		fill_qp(cmd->resp, &out);
+	cmd_put_object(cmd, qp);
+	return ret;
+}
+
+int destroy_qp_exec(struct cmd *cmd)
+{
+	static const struct destroy_method how = {
+		.type = OBJ_QP,
+		.object = UVERBS_OBJECT_QP,
+		.method = UVERBS_METHOD_QP_DESTROY,
+		.resp_attr = UVERBS_ATTR_DESTROY_QP_RESP,
+		.resp_len = sizeof(struct ib_uverbs_destroy_qp_resp),
+	};
+	const struct hyv_req_destroy_qp *req = cmd->req;
+
+	return object_destroy(cmd, req->qp, &how);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Handlers of the verbs on PDs, MRs and CQs, and what they share: object.c, pd.c, mr.c, cq.c */
+#ifndef HYVD_VERBS_H
+#define HYVD_VERBS_H
+
+#include "cmd.h"
+#include "context.h"
+
+/** struct destroy_method - the host's native method that destroys objects of one type */
+struct destroy_method {
+	enum obj_type type;
+	uint16_t object;
+	uint16_t method;
+	uint16_t resp_attr;
+	uint16_t resp_len;
+};
+
+/**
+ * object_publish() - the last step of making an object
+ * @obj: made on the host, with its handle; the reference goes to the table
+ * @id: out: what the guest calls it, when it worked
+ *
+ * Return: 0, or -ENODEV when its context is being freed meanwhile; then @obj is gone, and its host
+ * object goes with the
+ * context.
+ */
+int object_publish(struct vm *vm, struct obj *obj, __le64 *id);
+
+/**
+ * object_destroy() - destroy an object on the host, then let go of it
+ *
+ * Return: 0; -EINVAL if the guest has no such object; or the host's errno, and then the guest keeps
+ * the object.
+ */
+int object_destroy(struct cmd *cmd, __le64 id, const struct destroy_method *how);
+
+/** object_init() - the head of a new object that is freed with free() */
+void object_init(struct vm *vm, struct obj *obj, enum obj_type type, struct context *ctx);
+
+int alloc_pd_exec(struct cmd *cmd);
+int dealloc_pd_exec(struct cmd *cmd);
+int reg_mr_exec(struct cmd *cmd);
+int dereg_mr_exec(struct cmd *cmd);
+int create_cq_exec(struct cmd *cmd);
+int destroy_cq_exec(struct cmd *cmd);
+int req_notify_cq_exec(struct cmd *cmd);
+
+#endif

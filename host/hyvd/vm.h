@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The one VM that a hyvd serves, and what its parts share */
+#ifndef HYVD_VM_H
+#define HYVD_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "device.h"
+#include "doorbell.h"
+#include "event.h"
+#include "gmem.h"
+#include "objtab.h"
+#include "pool.h"
+#include "vu_dev.h"
+#include "window.h"
+
+struct cmd;
+struct dispatch;
+
+/**
+ * struct vm - everything that belongs to the VM
+ * @life: secret number that tells the guest that this daemon lives
+ * @devices: the host devices it may use, @num_devices of them
+ * @window_is_live: the guest sees the window since the rings were started last
+ * @hello: the HYV_OP_HELLO that waits for the window, or NULL
+ *
+ * The event loop's thread alone touches @window_is_live and @hello.
+ */
+struct vm {
+	sd_event *loop;
+	struct gmem *gmem;
+	struct vu_dev *vu;
+	struct objtab *objtab;
+	struct window *window;
+	struct doorbell *doorbell;
+	struct event *event;
+	struct dispatch *dispatch;
+	struct pool *pool;
+	struct device *devices[HYV_MAX_DEVICES];
+	unsigned int num_devices;
+	uint64_t life;
+	uint64_t window_size;
+	bool window_is_live;
+	struct cmd *hello;
+};
+
+#endif
