@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What a person types. Everything sets itself up, as root, on Debian 12 or 13; images are kept in
+# $HYV_CACHE (default /var/cache/hyv), results in out/.
+
+help:
+	@echo "make demo        two virtual machines talk RDMA; says what you see"
+	@echo "make check       all tests: check-unit, then check-lab"
+	@echo "make check-unit  builds for both kernels, unit and protocol tests"
+	@echo "make check-lab   the scenarios in the lab"
+	@echo "make check-long  the same with full counts, on both kernels"
+	@echo "make bench       guest and native side by side: a table, and out/bench.json"
+	@echo "make build       out/<kernel>/*.ko and out/user"
+	@echo "make clean       remove out/; the images stay in $${HYV_CACHE:-/var/cache/hyv}"
+
+build:
+	lab/build
+
+demo:
+	lab/demo
+
+check:
+	tests/check unit lab
+
+check-unit:
+	tests/check unit
+
+check-lab:
+	tests/check lab
+
+check-long:
+	tests/check --long unit lab
+
+bench:
+	tests/bench/run
+
+clean:
+	rm -rf out
+
+.PHONY: help build demo check check-unit check-lab check-long bench clean
