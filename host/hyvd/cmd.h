@@ -18,6 +18,7 @@
  * struct cmd - a request, copied out of guest memory, and its answer to be
  * @vm: whose
  * @op: row of the operation table
+ * @target: the object that the request starts with, with a reference; NULL for operations without
  * @req: struct hyv_req_<op>
  * @resp: struct hyv_resp_<op>, zeroed
  * @udata: provider data; its out part lies in the answer
@@ -29,6 +30,7 @@
 struct cmd {
 	struct vm *vm;
 	const struct op *op;
+	struct obj *target;
 	const void *req;
 	void *resp;
 	struct udata udata;
@@ -50,9 +52,9 @@ struct cmd {
 void cmd_answer(struct cmd *cmd, int status);
 
 /**
- * cmd_get_object() - an object that the request names
+ * cmd_get_object() - another object that the request names
  *
- * Return: it, with a reference to be dropped with cmd_put_object(), or NULL: answer -EINVAL.
+ * Return: it, with a reference to be dropped with cmd_put_object(), or NULL: answer -ENOENT.
  */
 static inline struct obj *cmd_get_object(struct cmd *cmd, __le64 id, enum obj_type type)
 {

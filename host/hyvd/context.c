@@ -155,17 +155,14 @@ int alloc_context_exec(struct cmd *cmd)
 
 int free_context_exec(struct cmd *cmd)
 {
-	const struct hyv_req_free_context *req = cmd->req;
-	struct obj *obj = cmd_get_object(cmd, req->context, OBJ_CONTEXT);
-	int ret = -EINVAL;
+	struct obj *obj = cmd->target;
+	int ret = -ENOENT; /* another request did */
 
-	if (!obj)
-		return -EINVAL;
 	if (objtab_remove_context(cmd->vm->objtab, obj->context)) {
-		obj->context->freer =
-			cmd; /* our reference keeps context_close() from running yet */
+		obj->context->freer = cmd;
 		ret = CMD_DEFERRED;
 	}
+	cmd->target = NULL; /* context_close(), which answers, waits for this reference */
 	cmd_put_object(cmd, obj);
 	return ret;
 }

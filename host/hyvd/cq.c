@@ -7,6 +7,13 @@
 #include <stdlib.h>
 #include "verbs.h"
 
+static const struct destroy_method destroy_cq = {
+	.object = UVERBS_OBJECT_CQ,
+	.method = UVERBS_METHOD_CQ_DESTROY,
+	.resp_attr = UVERBS_ATTR_DESTROY_CQ_RESP,
+	.resp_len = sizeof(struct ib_uverbs_destroy_cq_resp),
+};
+
 static int create_on_host(struct cmd *cmd, struct context *ctx, struct obj *cq,
 			  const struct udata *udata)
 {
@@ -36,15 +43,19 @@ static int create_on_host(struct cmd *cmd, struct context *ctx, struct obj *cq,
 	return 0;
 }
 
-static int create_cq(struct cmd *cmd, struct context *ctx)
+int create_cq_exec(struct cmd *cmd)
 {
-	const struct udata *udata = cmd_udata(cmd, ctx->device);
+	const struct hyv_req_create_cq *req = cmd->req;
 	struct hyv_resp_create_cq *resp = cmd->resp;
+	struct context *ctx = cmd->target->context;
+	const struct udata *udata = cmd_udata(cmd, ctx->device);
 	struct obj *cq;
 	int ret;
 
 	if (!udata)
 		return -EOPNOTSUPP;
+	if (req->reserved)
+		return -EINVAL;
 	cq = calloc(1, sizeof(*cq));
 	if (!cq)
 		return -ENOMEM;
@@ -54,45 +65,25 @@ static int create_cq(struct cmd *cmd, struct context *ctx)
 		cmd_put_object(cmd, cq);
 		return ret;
 	}
-	return object_publish(cmd->vm, cq, &resp->cq);
-}
-
-int create_cq_exec(struct cmd *cmd)
-{
-	const struct hyv_req_create_cq *req = cmd->req;
-	struct obj *ctx = req->reserved ? NULL : cmd_get_object(cmd, req->context, OBJ_CONTEXT);
-	int ret = ctx ? create_cq(cmd, ctx->context) : -EINVAL;
-
-	cmd_put_object(cmd, ctx);
-	return ret;
+	return object_publish(cmd->vm, cq, &destroy_cq, &resp->cq);
 }
 
 int req_notify_cq_exec(struct cmd *cmd)
 {
 	const struct hyv_req_req_notify_cq *req = cmd->req;
-	struct obj *cq = req->reserved ? NULL : cmd_get_object(cmd, req->cq, OBJ_CQ);
-	struct ib_uverbs_req_notify_cq in = { .solicited_only = le32toh(req->solicited_only) };
-	int ret;
+	struct context *ctx = cmd->target->context;
+	struct ib_uverbs_req_notify_cq in = {
+		.cq_handle = cmd->target->handle,
+		.solicited_only = le32toh(req->solicited_only),
+	};
 
-	if (!cq)
+	if (req->reserved)
 		return -EINVAL;
-	in.cq_handle = cq->handle;
-	ret = uverbs_write(cq->context->fd, context_driver(cq->context),
-			   IB_USER_VERBS_CMD_REQ_NOTIFY_CQ, &in, sizeof(in), NULL, 0, NULL);
-	cmd_put_object(cmd, cq);
-	return ret;
+	return uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_REQ_NOTIFY_CQ, &in,
+			    sizeof(in), NULL, 0, NULL);
 }
 
 int destroy_cq_exec(struct cmd *cmd)
 {
-	static const struct destroy_method how = {
-		.type = OBJ_CQ,
-		.object = UVERBS_OBJECT_CQ,
-		.method = UVERBS_METHOD_CQ_DESTROY,
-		.resp_attr = UVERBS_ATTR_DESTROY_CQ_RESP,
-		.resp_len = sizeof(struct ib_uverbs_destroy_cq_resp),
-	};
-	const struct hyv_req_destroy_cq *req = cmd->req;
-
-	return object_destroy(cmd, req->cq, &how);
+	return object_destroy(cmd, &destroy_cq);
 }

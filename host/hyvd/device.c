@@ -241,7 +241,9 @@ int query_device_exec(struct cmd *cmd)
 		return -EINVAL;
 	if (req->context) {
 		asking = cmd_get_object(cmd, req->context, OBJ_CONTEXT);
-		if (!asking || asking->context->device != dev)
+		if (!asking)
+			return -ENOENT;
+		if (asking->context->device != dev)
 			goto out;
 	}
 	ctx = asking ? asking->context : dev->own;

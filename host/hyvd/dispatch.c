@@ -8,6 +8,10 @@
  * they are ready, on the
  * event loop's thread, which alone touches the rings.
  *
+ * Most requests start with an object. It is looked up here, in the order of the ring, so a request
+ * finds what was there when the guest sent it, whatever a later one destroys; and freeing a context
+ * waits for every request that came before.
+ *
  * A guest that is reset forgets its requests; their answers, known by the ring's generation, are
  * dropped.
  */
@@ -23,6 +27,23 @@
 #include "qp.h"
 #include "session.h"
 #include "verbs.h"
+
+/* the type of the object that a request starts with */
+static const enum obj_type target_types[HYV_OP_COUNT] = {
+	[HYV_OP_FREE_CONTEXT] = OBJ_CONTEXT,
+	[HYV_OP_MMAP] = OBJ_CONTEXT,
+	[HYV_OP_ALLOC_PD] = OBJ_CONTEXT,
+	[HYV_OP_DEALLOC_PD] = OBJ_PD,
+	[HYV_OP_REG_MR] = OBJ_PD,
+	[HYV_OP_DEREG_MR] = OBJ_MR,
+	[HYV_OP_CREATE_CQ] = OBJ_CONTEXT,
+	[HYV_OP_DESTROY_CQ] = OBJ_CQ,
+	[HYV_OP_REQ_NOTIFY_CQ] = OBJ_CQ,
+	[HYV_OP_CREATE_QP] = OBJ_PD,
+	[HYV_OP_MODIFY_QP] = OBJ_QP,
+	[HYV_OP_QUERY_QP] = OBJ_QP,
+	[HYV_OP_DESTROY_QP] = OBJ_QP,
+};
 
 /** struct op - one operation: its name, the sizes of its structs, HYV_OP_* flags, its handler */
 struct op {
@@ -68,6 +89,7 @@ static struct vring *control_ring(struct dispatch *dispatch)
 
 static void cmd_free(struct cmd *cmd)
 {
+	cmd_put_object(cmd, cmd->target);
 	free(cmd->chain);
 	free(cmd->readable);
 	free(cmd->writable);
@@ -210,6 +232,18 @@ static int cmd_read(struct cmd *cmd, struct vring *vr)
 	return cmd_parse(cmd);
 }
 
+static int cmd_find_target(struct cmd *cmd)
+{
+	enum obj_type type = target_types[cmd->op->number];
+	__le64 id;
+
+	if (type == OBJ_NONE)
+		return 0;
+	memcpy(&id, cmd->req, sizeof(id));
+	cmd->target = cmd_get_object(cmd, id, type);
+	return cmd->target ? 0 : -ENOENT;
+}
+
 static struct cmd *cmd_alloc(struct dispatch *dispatch, const struct vring_chain *chain)
 {
 	static const struct op unknown = { .name = "unknown" };
@@ -244,14 +278,16 @@ static void start(struct dispatch *dispatch, const struct vring_chain *chain)
 		return;
 	}
 	status = cmd_read(cmd, vr);
-	if (status) {
+	if (status)
 		log_guest("%s: malformed request (%s): refused", cmd->op->name, strerror(-status));
-	} else if (cmd->op->flags & HYV_OP_FAST) {
-		status = cmd->op->exec(cmd);
-	} else {
+	else
+		status = cmd_find_target(cmd);
+	if (!status && !(cmd->op->flags & HYV_OP_FAST)) {
 		pool_submit(dispatch->vm->pool, &cmd->job);
 		return;
 	}
+	if (!status)
+		status = cmd->op->exec(cmd);
 	if (status == CMD_DEFERRED)
 		return;
 	cmd->status = status;

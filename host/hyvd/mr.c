@@ -75,8 +75,14 @@ static int read_extents(struct cmd *cmd, const struct hyv_req_reg_mr *req, struc
 	return ret;
 }
 
-static int reg_mr(struct cmd *cmd, struct obj *pd, const struct gmem_span *span)
+static const struct destroy_method dereg_mr = {
+	.object = UVERBS_OBJECT_MR,
+	.method = UVERBS_METHOD_MR_DESTROY,
+};
+
+static int reg_mr(struct cmd *cmd, const struct gmem_span *span)
 {
+	struct obj *pd = cmd->target;
 	const struct hyv_req_reg_mr *req = cmd->req;
 	struct hyv_resp_reg_mr *resp = cmd->resp;
 	struct context *ctx = pd->context;
@@ -107,7 +113,7 @@ static int reg_mr(struct cmd *cmd, struct obj *pd, const struct gmem_span *span)
 	mr->handle = out.mr_handle;
 	resp->lkey = htole32(out.lkey);
 	resp->rkey = htole32(out.rkey);
-	return object_publish(cmd->vm, mr, &resp->mr);
+	return object_publish(cmd->vm, mr, &dereg_mr, &resp->mr);
 }
 
 int reg_mr_exec(struct cmd *cmd)
@@ -115,7 +121,6 @@ int reg_mr_exec(struct cmd *cmd)
 	const struct hyv_req_reg_mr *req = cmd->req;
 	struct gmem_extent *extents;
 	struct gmem_span span;
-	struct obj *pd;
 	int ret;
 
 	ret = read_extents(cmd, req, &extents);
@@ -125,21 +130,12 @@ int reg_mr_exec(struct cmd *cmd)
 	free(extents);
 	if (ret)
 		return ret;
-	pd = cmd_get_object(cmd, req->pd, OBJ_PD);
-	ret = pd ? reg_mr(cmd, pd, &span) : -EINVAL;
-	cmd_put_object(cmd, pd);
+	ret = reg_mr(cmd, &span);
 	gmem_span_release(&span);
 	return ret;
 }
 
 int dereg_mr_exec(struct cmd *cmd)
 {
-	static const struct destroy_method how = {
-		.type = OBJ_MR,
-		.object = UVERBS_OBJECT_MR,
-		.method = UVERBS_METHOD_MR_DESTROY,
-	};
-	const struct hyv_req_dereg_mr *req = cmd->req;
-
-	return object_destroy(cmd, req->mr, &how);
+	return object_destroy(cmd, &dereg_mr);
 }

@@ -18,31 +18,33 @@ void object_init(struct vm *vm, struct obj *obj, enum obj_type type, struct cont
 	obj_init(vm->objtab, obj, type, ctx, object_release);
 }
 
-int object_publish(struct vm *vm, struct obj *obj, __le64 *id)
+static int destroy_on_host(const struct obj *obj, const struct destroy_method *how)
+{
+	struct context *ctx = obj->context;
+
+	return uverbs_destroy(ctx->fd, context_driver(ctx), how->object, how->method, obj->handle,
+			      how->resp_attr, how->resp_len);
+}
+
+int object_publish(struct vm *vm, struct obj *obj, const struct destroy_method *how, __le64 *id)
 {
 	__le64 published = htole64(obj->id); /* once published, it may be gone at once */
 	int ret = objtab_publish(vm->objtab, obj);
 
-	if (ret)
-		obj_put(vm->objtab, obj);
-	else
+	if (!ret) {
 		*id = published;
+		return 0;
+	}
+	destroy_on_host(obj, how); /* before the answer: the guest takes its memory back then */
+	obj_put(vm->objtab, obj);
 	return ret;
 }
 
-int object_destroy(struct cmd *cmd, __le64 id, const struct destroy_method *how)
+int object_destroy(struct cmd *cmd, const struct destroy_method *how)
 {
-	struct obj *obj = cmd_get_object(cmd, id, how->type);
-	struct context *ctx;
-	int ret;
+	int ret = destroy_on_host(cmd->target, how);
 
-	if (!obj)
-		return -EINVAL;
-	ctx = obj->context;
-	ret = uverbs_destroy(ctx->fd, context_driver(ctx), how->object, how->method, obj->handle,
-			     how->resp_attr, how->resp_len);
 	if (!ret)
-		objtab_remove(cmd->vm->objtab, obj);
-	cmd_put_object(cmd, obj);
+		objtab_remove(cmd->vm->objtab, cmd->target);
 	return ret;
 }

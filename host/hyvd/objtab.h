@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 enum obj_type {
+	OBJ_NONE,
 	OBJ_ANY, /* to look for, not to be */
 	OBJ_CONTEXT,
 	OBJ_PD,

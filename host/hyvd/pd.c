@@ -4,8 +4,14 @@
 #include <stdlib.h>
 #include "verbs.h"
 
-static int alloc_pd(struct cmd *cmd, struct context *ctx)
+static const struct destroy_method dealloc_pd = {
+	.object = UVERBS_OBJECT_PD,
+	.method = UVERBS_METHOD_PD_DESTROY,
+};
+
+int alloc_pd_exec(struct cmd *cmd)
 {
+	struct context *ctx = cmd->target->context;
 	const struct udata *udata = cmd_udata(cmd, ctx->device);
 	struct hyv_resp_alloc_pd *resp = cmd->resp;
 	struct ib_uverbs_alloc_pd in = { 0 };
@@ -26,27 +32,10 @@ static int alloc_pd(struct cmd *cmd, struct context *ctx)
 	}
 	object_init(cmd->vm, pd, OBJ_PD, ctx);
 	pd->handle = out.pd_handle;
-	return object_publish(cmd->vm, pd, &resp->pd);
-}
-
-int alloc_pd_exec(struct cmd *cmd)
-{
-	const struct hyv_req_alloc_pd *req = cmd->req;
-	struct obj *ctx = cmd_get_object(cmd, req->context, OBJ_CONTEXT);
-	int ret = ctx ? alloc_pd(cmd, ctx->context) : -EINVAL;
-
-	cmd_put_object(cmd, ctx);
-	return ret;
+	return object_publish(cmd->vm, pd, &dealloc_pd, &resp->pd);
 }
 
 int dealloc_pd_exec(struct cmd *cmd)
 {
-	static const struct destroy_method how = {
-		.type = OBJ_PD,
-		.object = UVERBS_OBJECT_PD,
-		.method = UVERBS_METHOD_PD_DESTROY,
-	};
-	const struct hyv_req_dealloc_pd *req = cmd->req;
-
-	return object_destroy(cmd, req->pd, &how);
+	return object_destroy(cmd, &dealloc_pd);
 }

@@ -9,6 +9,13 @@
 #include "qp.h"
 #include "verbs.h"
 
+static const struct destroy_method destroy_qp = {
+	.object = UVERBS_OBJECT_QP,
+	.method = UVERBS_METHOD_QP_DESTROY,
+	.resp_attr = UVERBS_ATTR_DESTROY_QP_RESP,
+	.resp_len = sizeof(struct ib_uverbs_destroy_qp_resp),
+};
+
 static struct qp *qp_of(struct obj *obj)
 {
 	return (struct qp *)obj; /* its first member */
@@ -58,7 +65,7 @@ static void cap_to_wire(struct hyv_qp_cap *out, const struct ib_uverbs_qp_cap *i
 	};
 }
 
-/** struct parents - the objects that a QP is made from, with references */
+/** struct parents - the objects that a QP is made from */
 struct parents {
 	struct obj *pd;
 	struct obj *send_cq;
@@ -126,25 +133,27 @@ static int create_qp(struct cmd *cmd, const struct parents *from)
 		cmd_put_object(cmd, &qp->obj);
 		return ret;
 	}
-	return object_publish(cmd->vm, &qp->obj, &resp->qp);
+	return object_publish(cmd->vm, &qp->obj, &destroy_qp, &resp->qp);
 }
 
 int create_qp_exec(struct cmd *cmd)
 {
 	const struct hyv_req_create_qp *req = cmd->req;
+	struct context *ctx = cmd->target->context;
 	struct parents from = {
-		.pd = cmd_get_object(cmd, req->pd, OBJ_PD),
+		.pd = cmd->target,
 		.send_cq = cmd_get_object(cmd, req->send_cq, OBJ_CQ),
 		.recv_cq = cmd_get_object(cmd, req->recv_cq, OBJ_CQ),
 	};
 	int ret = -EINVAL;
 
-	if (!req->cap.reserved && from.pd && from.send_cq && from.recv_cq && !req->srq &&
-	    from.send_cq->context == from.pd->context && from.recv_cq->context == from.pd->context)
+	if (!from.send_cq || !from.recv_cq)
+		ret = -ENOENT;
+	else if (!req->cap.reserved && !req->srq && from.send_cq->context == ctx &&
+		 from.recv_cq->context == ctx)
 		ret = create_qp(cmd, &from);
 	cmd_put_object(cmd, from.recv_cq);
 	cmd_put_object(cmd, from.send_cq);
-	cmd_put_object(cmd, from.pd);
 	return ret;
 }
 
@@ -190,9 +199,10 @@ int modify_qp_exec(struct cmd *cmd)
 {
 	const struct hyv_req_modify_qp *req = cmd->req;
 	const struct hyv_qp_attr *attr = &req->attr;
-	struct obj *qp = has_reserved(req) ? NULL : cmd_get_object(cmd, req->qp, OBJ_QP);
+	struct context *ctx = cmd->target->context;
 	struct ib_uverbs_ex_modify_qp in = {
 		.base = {
+			.qp_handle = cmd->target->handle,
 			.attr_mask = le32toh(req->attr_mask),
 			.qkey = le32toh(attr->qkey),
 			.rq_psn = le32toh(attr->rq_psn),
@@ -219,21 +229,17 @@ int modify_qp_exec(struct cmd *cmd)
 		.rate_limit = le32toh(attr->rate_limit),
 	};
 	struct ib_uverbs_ex_modify_qp_resp out;
-	const struct udata *udata;
-	int ret = -EOPNOTSUPP;
+	const struct udata *udata = cmd_udata(cmd, ctx->device);
 
-	if (!qp)
+	if (!udata)
+		return -EOPNOTSUPP;
+	if (has_reserved(req))
 		return -EINVAL;
-	in.base.qp_handle = qp->handle;
 	dest_from_wire(&in.base.dest, &attr->ah);
 	dest_from_wire(&in.base.alt_dest, &attr->alt_ah);
-	udata = cmd_udata(cmd, qp->context->device);
-	if (udata)
-		ret = uverbs_write(qp->context->fd, context_driver(qp->context),
-				   IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_QP,
-				   &in, sizeof(in), &out, sizeof(out), udata);
-	cmd_put_object(cmd, qp);
-	return ret;
+	return uverbs_write(ctx->fd, context_driver(ctx),
+			    IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_QP, &in,
+			    sizeof(in), &out, sizeof(out), udata);
 }
 
 static void fill_qp(struct hyv_resp_query_qp *resp, const struct ib_uverbs_query_qp_resp *qp)
@@ -274,32 +280,24 @@ static void fill_qp(struct hyv_resp_query_qp *resp, const struct ib_uverbs_query
 int query_qp_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_qp *req = cmd->req;
-	struct obj *qp = req->reserved ? NULL : cmd_get_object(cmd, req->qp, OBJ_QP);
-	struct ib_uverbs_query_qp in = { .attr_mask = le32toh(req->attr_mask) };
+	struct context *ctx = cmd->target->context;
+	struct ib_uverbs_query_qp in = {
+		.qp_handle = cmd->target->handle,
+		.attr_mask = le32toh(req->attr_mask),
+	};
 	struct ib_uverbs_query_qp_resp out = { 0 };
 	int ret;
 
-	if (!qp)
+	if (req->reserved)
 		return -EINVAL;
-	in.qp_handle = qp->handle;
-	ret = uverbs_write(qp->context->fd, context_driver(qp->context), IB_USER_VERBS_CMD_QUERY_QP,
-			   &in, sizeof(in), &out, sizeof(out), NULL);
+	ret = uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_QUERY_QP, &in,
+			   sizeof(in), &out, sizeof(out), NULL);
 	if (!ret)
 		fill_qp(cmd->resp, &out);
-	cmd_put_object(cmd, qp);
 	return ret;
 }
 
 int destroy_qp_exec(struct cmd *cmd)
 {
-	static const struct destroy_method how = {
-		.type = OBJ_QP,
-		.object = UVERBS_OBJECT_QP,
-		.method = UVERBS_METHOD_QP_DESTROY,
-		.resp_attr = UVERBS_ATTR_DESTROY_QP_RESP,
-		.resp_len = sizeof(struct ib_uverbs_destroy_qp_resp),
-	};
-	const struct hyv_req_destroy_qp *req = cmd->req;
-
-	return object_destroy(cmd, req->qp, &how);
+	return object_destroy(cmd, &destroy_qp);
 }

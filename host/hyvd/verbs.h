@@ -8,7 +8,6 @@
 
 /** struct destroy_method - the host's native method that destroys objects of one type */
 struct destroy_method {
-	enum obj_type type;
 	uint16_t object;
 	uint16_t method;
 	uint16_t resp_attr;
@@ -18,21 +17,20 @@ struct destroy_method {
 /**
  * object_publish() - the last step of making an object
  * @obj: made on the host, with its handle; the reference goes to the table
+ * @how: undoes that
  * @id: out: what the guest calls it, when it worked
  *
- * Return: 0, or -ENODEV when its context is being freed meanwhile; then @obj is gone, and its host
- * object goes with the
- * context.
+ * Return: 0, or -ENODEV when its context is being freed meanwhile; then @obj is gone, here and on the
+ * host.
  */
-int object_publish(struct vm *vm, struct obj *obj, __le64 *id);
+int object_publish(struct vm *vm, struct obj *obj, const struct destroy_method *how, __le64 *id);
 
 /**
- * object_destroy() - destroy an object on the host, then let go of it
+ * object_destroy() - destroy the request's target on the host, then let go of it
  *
- * Return: 0; -EINVAL if the guest has no such object; or the host's errno, and then the guest keeps
- * the object.
+ * Return: 0, or the host's errno, and then the guest keeps the object.
  */
-int object_destroy(struct cmd *cmd, __le64 id, const struct destroy_method *how);
+int object_destroy(struct cmd *cmd, const struct destroy_method *how);
 
 /** object_init() - the head of a new object that is freed with free() */
 void object_init(struct vm *vm, struct obj *obj, enum obj_type type, struct context *ctx);

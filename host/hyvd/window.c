@@ -267,7 +267,6 @@ int mmap_exec(struct cmd *cmd)
 	const struct hyv_req_mmap *req = cmd->req;
 	uint64_t len = le64toh(req->length), offset = le64toh(req->offset);
 	struct range *range;
-	struct obj *obj;
 	int ret;
 
 	if (req->reserved || !len || (len | offset) & (PAGE - 1) || len > cmd->vm->window_size ||
@@ -276,15 +275,12 @@ int mmap_exec(struct cmd *cmd)
 	range = calloc(1, sizeof(*range));
 	if (!range)
 		return -ENOMEM;
-	obj = cmd_get_object(cmd, req->context, OBJ_CONTEXT);
 	range->len = len;
-	range->context_id = obj ? obj->id : 0;
-	ret = obj ? map_range(cmd, obj->context, range, le32toh(req->flags) & HYV_MMAP_WRITE,
-			      offset) :
-		    -EINVAL;
+	range->context_id = cmd->target->id;
+	ret = map_range(cmd, cmd->target->context, range, le32toh(req->flags) & HYV_MMAP_WRITE,
+			offset);
 	if (ret)
 		free(range);
-	cmd_put_object(cmd, obj);
 	return ret;
 }
 
@@ -300,5 +296,5 @@ int munmap_exec(struct cmd *cmd)
 	if (range)
 		free_range(win, range);
 	pthread_mutex_unlock(&win->lock);
-	return range ? 0 : -EINVAL;
+	return range ? 0 : -ENOENT;
 }
