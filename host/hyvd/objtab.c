@@ -131,6 +131,7 @@ static void unpublish(struct objtab *tab, struct obj *obj)
 	if (obj->events.is_pending)
 		TAILQ_REMOVE(&tab->pending, &obj->events, pending);
 	obj->events.is_pending = false;
+	obj->events.is_over = true;
 }
 
 bool objtab_remove(struct objtab *tab, struct obj *obj)
@@ -186,11 +187,13 @@ struct context *objtab_first_context(struct objtab *tab)
 void objtab_notify(struct objtab *tab, struct event_source *source, bool completion, uint64_t async)
 {
 	pthread_mutex_lock(&tab->lock);
-	source->completion |= completion;
-	source->async |= async;
-	if (!source->is_pending)
-		TAILQ_INSERT_TAIL(&tab->pending, source, pending);
-	source->is_pending = true;
+	if (!source->is_over) {
+		source->completion |= completion;
+		source->async |= async;
+		if (!source->is_pending)
+			TAILQ_INSERT_TAIL(&tab->pending, source, pending);
+		source->is_pending = true;
+	}
 	pthread_mutex_unlock(&tab->lock);
 }
 

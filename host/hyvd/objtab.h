@@ -24,6 +24,7 @@ enum obj_type {
  * @completion: a completion event is due
  * @async: bit n: uverbs event_type n is due
  * @is_pending: it is in the table's list
+ * @is_over: the guest destroyed what it is about: note nothing more
  *
  * Guarded by the table's lock.
  */
@@ -33,6 +34,7 @@ struct event_source {
 	uint32_t port;
 	bool completion;
 	bool is_pending;
+	bool is_over;
 	uint64_t async;
 	TAILQ_ENTRY(event_source) pending;
 };
