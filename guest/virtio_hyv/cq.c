@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Completion queues. Applications poll them in the window; only arming comes through here.
+ */
+#include "virtio_hyv.h"
+
+/** hyv_create_cq() - for applications alone. Return: 0 or a negative errno; waits */
+int hyv_create_cq(struct ib_cq *ib, const struct ib_cq_init_attr *attr,
+		  struct uverbs_attr_bundle *attrs)
+{
+	struct hyv_dev *hyv = to_hyv(ib->device);
+	struct hyv_cq *cq = to_hyv_cq(ib);
+	struct hyv_resp_create_cq *resp;
+	struct hyv_req_create_cq *req;
+	struct hyv_ucontext *uctx;
+	struct ib_udata *udata;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	if (!attrs)
+		return -EOPNOTSUPP;
+
+	udata = &attrs->driver_udata;
+	uctx = rdma_udata_to_drv_context(udata, struct hyv_ucontext, ib);
+	cmd = hyv_udata_cmd(hyv, HYV_OP_CREATE_CQ, udata);
+	if (IS_ERR(cmd))
+		return PTR_ERR(cmd);
+	req = hyv_cmd_req(cmd);
+	req->context = cpu_to_le64(uctx->id);
+	req->cqe = cpu_to_le32(attr->cqe);
+	req->comp_vector = cpu_to_le32(attr->comp_vector);
+	req->flags = cpu_to_le32(attr->flags);
+	ret = hyv_cmd_call(cmd);
+	if (ret)
+		goto out;
+
+	resp = hyv_cmd_resp(cmd);
+	ib->cqe = le32_to_cpu(resp->cqe);
+	cq->object.type = HYV_OBJECT_CQ;
+	cq->object.id = le64_to_cpu(resp->cq);
+	if (!cq->object.id) {
+		ret = -EIO;
+		goto out;
+	}
+	ret = hyv_udata_reply(cmd, udata);
+	if (ret)
+		goto err_undo;
+	ret = hyv_event_add(hyv, &cq->object);
+	if (ret)
+		goto err_undo;
+	goto out;
+
+err_undo:
+	hyv_cmd_undo(cmd);
+out:
+	hyv_cmd_put(cmd);
+	return ret;
+}
+
+/**
+ * hyv_req_notify_cq() - arm a completion queue
+ * @ib: queue of an application
+ * @flags: IB_CQ_*
+ *
+ * Waits: when it returns, the host's queue is armed, so that the application's next look at the
+ * queue misses nothing. Return: 0 or a negative errno.
+ */
+int hyv_req_notify_cq(struct ib_cq *ib, enum ib_cq_notify_flags flags)
+{
+	struct hyv_req_req_notify_cq *req;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	cmd = hyv_cmd_alloc(to_hyv(ib->device), HYV_OP_REQ_NOTIFY_CQ, 0, 0);
+	if (!cmd)
+		return -ENOMEM;
+	req = hyv_cmd_req(cmd);
+	req->cq = cpu_to_le64(to_hyv_cq(ib)->object.id);
+	req->solicited_only = cpu_to_le32((flags & IB_CQ_SOLICITED_MASK) == IB_CQ_SOLICITED);
+	ret = hyv_cmd_call(cmd);
+	hyv_cmd_put(cmd);
+	return ret;
+}
+
+/** hyv_destroy_cq() - Return: 0, and no event comes any more; or a negative errno. Waits */
+int hyv_destroy_cq(struct ib_cq *ib, struct ib_udata *udata)
+{
+	struct hyv_object *object = &to_hyv_cq(ib)->object;
+	int ret;
+
+	ret = hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_CQ, object->id, NULL);
+	if (!ret)
+		hyv_event_remove(to_hyv(ib->device), object);
+	return ret;
+}

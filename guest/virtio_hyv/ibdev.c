@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * RDMA devices: registers one ib_device per device of the host, and answers queries about it.
+ *
+ * The guest's device has the host driver's id and ABI version, so that the stock provider binds to
+ * it. It is a "plain" device to the RDMA core (no core_cap_flags, like efa): the core then mirrors
+ * the host's GID table at identical indices through query_gid, creates no MADs, and rdma_cm leaves
+ * it alone. RDMA_CORE_CAP_PROT_IWARP would do the same with a netdev, but without one the core
+ * answers query_port and the GID cache with an error.
+ */
+#include "virtio_hyv.h"
+
+/* a GID table is memory and sysfs files of the guest: bound what the host may ask for */
+#define MAX_GIDS	4096
+
+/* @dev's pointer in @udata's context, or 0 when nobody asks from a context */
+static u64 context_of(struct ib_udata *udata)
+{
+	/* 6.12 registers a device with an empty udata that belongs to no call */
+	if (!udata || (!udata->inlen && !udata->outlen))
+		return 0;
+	return rdma_udata_to_drv_context(udata, struct hyv_ucontext, ib)->id;
+}
+
+static void device_attr_from_wire(struct ib_device_attr *attr,
+				  const struct hyv_resp_query_device *wire)
+{
+	attr->fw_ver = le64_to_cpu(wire->fw_ver);
+	attr->sys_image_guid = wire->sys_image_guid;
+	attr->max_mr_size = le64_to_cpu(wire->max_mr_size);
+	attr->page_size_cap = le64_to_cpu(wire->page_size_cap);
+	attr->vendor_id = le32_to_cpu(wire->vendor_id);
+	attr->vendor_part_id = le32_to_cpu(wire->vendor_part_id);
+	attr->hw_ver = le32_to_cpu(wire->hw_ver);
+	attr->max_qp = le32_to_cpu(wire->max_qp);
+	attr->max_qp_wr = le32_to_cpu(wire->max_qp_wr);
+	attr->device_cap_flags = le64_to_cpu(wire->device_cap_flags);
+	attr->max_send_sge = le32_to_cpu(wire->max_sge);
+	attr->max_recv_sge = le32_to_cpu(wire->max_sge);
+	attr->max_sge_rd = le32_to_cpu(wire->max_sge_rd);
+	attr->max_cq = le32_to_cpu(wire->max_cq);
+	attr->max_cqe = le32_to_cpu(wire->max_cqe);
+	attr->max_mr = le32_to_cpu(wire->max_mr);
+	attr->max_pd = le32_to_cpu(wire->max_pd);
+	attr->max_qp_rd_atom = le32_to_cpu(wire->max_qp_rd_atom);
+	attr->max_ee_rd_atom = le32_to_cpu(wire->max_ee_rd_atom);
+	attr->max_res_rd_atom = le32_to_cpu(wire->max_res_rd_atom);
+	attr->max_qp_init_rd_atom = le32_to_cpu(wire->max_qp_init_rd_atom);
+	attr->max_ee_init_rd_atom = le32_to_cpu(wire->max_ee_init_rd_atom);
+	attr->atomic_cap = le32_to_cpu(wire->atomic_cap);
+	attr->max_ee = le32_to_cpu(wire->max_ee);
+	attr->max_rdd = le32_to_cpu(wire->max_rdd);
+	attr->max_mw = le32_to_cpu(wire->max_mw);
+	attr->max_raw_ipv6_qp = le32_to_cpu(wire->max_raw_ipv6_qp);
+	attr->max_raw_ethy_qp = le32_to_cpu(wire->max_raw_ethy_qp);
+	attr->max_mcast_grp = le32_to_cpu(wire->max_mcast_grp);
+	attr->max_mcast_qp_attach = le32_to_cpu(wire->max_mcast_qp_attach);
+	attr->max_total_mcast_qp_attach = le32_to_cpu(wire->max_total_mcast_qp_attach);
+	attr->max_ah = le32_to_cpu(wire->max_ah);
+	attr->max_srq = le32_to_cpu(wire->max_srq);
+	attr->max_srq_wr = le32_to_cpu(wire->max_srq_wr);
+	attr->max_srq_sge = le32_to_cpu(wire->max_srq_sge);
+	attr->max_pkeys = le16_to_cpu(wire->max_pkeys);
+	attr->local_ca_ack_delay = wire->local_ca_ack_delay;
+	attr->timestamp_mask = le64_to_cpu(wire->timestamp_mask);
+	attr->hca_core_clock = le64_to_cpu(wire->hca_core_clock);
+	attr->rss_caps.supported_qpts = le32_to_cpu(wire->rss.supported_qpts);
+	attr->rss_caps.max_rwq_indirection_tables =
+		le32_to_cpu(wire->rss.max_rwq_indirection_tables);
+	attr->rss_caps.max_rwq_indirection_table_size =
+		le32_to_cpu(wire->rss.max_rwq_indirection_table_size);
+	attr->max_wq_type_rq = le32_to_cpu(wire->max_wq_type_rq);
+	attr->raw_packet_caps = le32_to_cpu(wire->raw_packet_caps);
+	attr->tm_caps.max_rndv_hdr_size = le32_to_cpu(wire->tm.max_rndv_hdr_size);
+	attr->tm_caps.max_num_tags = le32_to_cpu(wire->tm.max_num_tags);
+	attr->tm_caps.flags = le32_to_cpu(wire->tm.flags);
+	attr->tm_caps.max_ops = le32_to_cpu(wire->tm.max_ops);
+	attr->tm_caps.max_sge = le32_to_cpu(wire->tm.max_sge);
+	attr->cq_caps.max_cq_moderation_count = le16_to_cpu(wire->max_cq_moderation_count);
+	attr->cq_caps.max_cq_moderation_period = le16_to_cpu(wire->max_cq_moderation_period);
+	attr->max_dm_size = le64_to_cpu(wire->max_dm_size);
+}
+
+static int query_device(struct ib_device *ib, struct ib_device_attr *attr, struct ib_udata *udata)
+{
+	struct hyv_ibdev *dev = to_hyv_ibdev(ib);
+	struct hyv_req_query_device *req;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	cmd = hyv_udata_cmd(dev->hyv, HYV_OP_QUERY_DEVICE, udata);
+	if (IS_ERR(cmd))
+		return PTR_ERR(cmd);
+	req = hyv_cmd_req(cmd);
+	req->device = cpu_to_le32(dev->id);
+	req->context = cpu_to_le64(context_of(udata));
+	ret = hyv_cmd_call(cmd);
+	if (!ret) {
+		memset(attr, 0, sizeof(*attr));
+		device_attr_from_wire(attr, hyv_cmd_resp(cmd));
+		ret = hyv_udata_reply(cmd, udata);
+	}
+	hyv_cmd_put(cmd);
+	return ret;
+}
+
+static int query_port_wire(struct hyv_ibdev *dev, u32 port, struct hyv_resp_query_port *wire)
+{
+	struct hyv_req_query_port *req;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	cmd = hyv_cmd_alloc(dev->hyv, HYV_OP_QUERY_PORT, 0, 0);
+	if (!cmd)
+		return -ENOMEM;
+	req = hyv_cmd_req(cmd);
+	req->device = cpu_to_le32(dev->id);
+	req->port = cpu_to_le32(port);
+	ret = hyv_cmd_call(cmd);
+	if (!ret) {
+		*wire = *(struct hyv_resp_query_port *)hyv_cmd_resp(cmd);
+		if (le32_to_cpu(wire->gid_tbl_len) > MAX_GIDS) {
+			hyv_err_limited(dev->hyv, "%u GIDs are too many\n",
+					le32_to_cpu(wire->gid_tbl_len));
+			ret = -EIO;
+		}
+	}
+	hyv_cmd_put(cmd);
+	return ret;
+}
+
+static int query_port(struct ib_device *ib, u32 port, struct ib_port_attr *attr)
+{
+	struct hyv_resp_query_port wire;
+	int ret;
+
+	ret = query_port_wire(to_hyv_ibdev(ib), port, &wire);
+	if (ret)
+		return ret;
+
+	attr->state = wire.state;
+	attr->max_mtu = wire.max_mtu;
+	attr->active_mtu = wire.active_mtu;
+	attr->gid_tbl_len = le32_to_cpu(wire.gid_tbl_len);
+	attr->port_cap_flags = le32_to_cpu(wire.port_cap_flags);
+	attr->max_msg_sz = le32_to_cpu(wire.max_msg_sz);
+	attr->bad_pkey_cntr = le32_to_cpu(wire.bad_pkey_cntr);
+	attr->qkey_viol_cntr = le32_to_cpu(wire.qkey_viol_cntr);
+	attr->pkey_tbl_len = le16_to_cpu(wire.pkey_tbl_len);
+	attr->sm_lid = le16_to_cpu(wire.sm_lid);
+	attr->lid = le16_to_cpu(wire.lid);
+	attr->lmc = wire.lmc;
+	attr->max_vl_num = wire.max_vl_num;
+	attr->sm_sl = wire.sm_sl;
+	attr->subnet_timeout = wire.subnet_timeout;
+	attr->init_type_reply = wire.init_type_reply;
+	attr->active_width = wire.active_width;
+	attr->active_speed = wire.active_speed;
+	attr->phys_state = wire.phys_state;
+	return 0;
+}
+
+static int get_port_immutable(struct ib_device *ib, u32 port, struct ib_port_immutable *immutable)
+{
+	struct hyv_resp_query_port wire;
+	int ret;
+
+	ret = query_port_wire(to_hyv_ibdev(ib), port, &wire);
+	if (ret)
+		return ret;
+
+	immutable->gid_tbl_len = le32_to_cpu(wire.gid_tbl_len);
+	immutable->pkey_tbl_len = le16_to_cpu(wire.pkey_tbl_len);
+	if (wire.flags & IB_UVERBS_QPF_GRH_REQUIRED)
+		immutable->core_cap_flags |= RDMA_CORE_CAP_IB_GRH_REQUIRED;
+	return 0;
+}
+
+static enum rdma_link_layer get_link_layer(struct ib_device *ib, u32 port)
+{
+	return to_hyv_ibdev(ib)->link_layer;
+}
+
+static int query_gid(struct ib_device *ib, u32 port, int index, union ib_gid *gid)
+{
+	struct hyv_ibdev *dev = to_hyv_ibdev(ib);
+	struct hyv_resp_query_gid *resp;
+	struct hyv_req_query_gid *req;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	cmd = hyv_cmd_alloc(dev->hyv, HYV_OP_QUERY_GID, 0, 0);
+	if (!cmd)
+		return -ENOMEM;
+	req = hyv_cmd_req(cmd);
+	req->device = cpu_to_le32(dev->id);
+	req->port = cpu_to_le32(port);
+	req->index = cpu_to_le32(index);
+	ret = hyv_cmd_call(cmd);
+	if (!ret) {
+		resp = hyv_cmd_resp(cmd);
+		memcpy(gid->raw, resp->gid, sizeof(gid->raw));
+	}
+	hyv_cmd_put(cmd);
+	return ret;
+}
+
+static int query_pkey(struct ib_device *ib, u32 port, u16 index, u16 *pkey)
+{
+	struct hyv_ibdev *dev = to_hyv_ibdev(ib);
+	struct hyv_resp_query_pkey *resp;
+	struct hyv_req_query_pkey *req;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	cmd = hyv_cmd_alloc(dev->hyv, HYV_OP_QUERY_PKEY, 0, 0);
+	if (!cmd)
+		return -ENOMEM;
+	req = hyv_cmd_req(cmd);
+	req->device = cpu_to_le32(dev->id);
+	req->port = cpu_to_le32(port);
+	req->index = cpu_to_le32(index);
+	ret = hyv_cmd_call(cmd);
+	if (!ret) {
+		resp = hyv_cmd_resp(cmd);
+		*pkey = le16_to_cpu(resp->pkey);
+	}
+	hyv_cmd_put(cmd);
+	return ret;
+}
+
+static void get_dev_fw_str(struct ib_device *ib, char *str)
+{
+	snprintf(str, IB_FW_VERSION_NAME_MAX, "%s", to_hyv_ibdev(ib)->fw_ver);
+}
+
+/*
+ * Lets the core unregister the device by itself, as it does when a module goes that owns the same
+ * driver id: the guest's own rdma_rxe. Our reference keeps the memory.
+ */
+static void dealloc_driver(struct ib_device *ib)
+{
+}
+
+static const struct ib_device_ops hyv_ops = {
+	.owner = THIS_MODULE,
+	.dealloc_driver = dealloc_driver,
+
+	.query_device = query_device,
+	.query_port = query_port,
+	.get_port_immutable = get_port_immutable,
+	.get_link_layer = get_link_layer,
+	.query_gid = query_gid,
+	.query_pkey = query_pkey,
+	.get_dev_fw_str = get_dev_fw_str,
+
+	.alloc_ucontext = hyv_alloc_ucontext,
+	.dealloc_ucontext = hyv_dealloc_ucontext,
+	.disassociate_ucontext = hyv_disassociate_ucontext,
+	.mmap = hyv_mmap,
+	.mmap_free = hyv_mmap_free,
+
+	.alloc_pd = hyv_alloc_pd,
+	.dealloc_pd = hyv_dealloc_pd,
+	.reg_user_mr = hyv_reg_user_mr,
+	.dereg_mr = hyv_dereg_mr,
+	.create_cq = hyv_create_cq,
+	.req_notify_cq = hyv_req_notify_cq,
+	.destroy_cq = hyv_destroy_cq,
+	.create_qp = hyv_create_qp,
+	.modify_qp = hyv_modify_qp,
+	.query_qp = hyv_query_qp,
+	.destroy_qp = hyv_destroy_qp,
+	.post_send = hyv_post_send,
+
+	.post_recv = hyv_post_recv,
+	.poll_cq = hyv_poll_cq,
+	.get_dma_mr = hyv_get_dma_mr,
+
+	INIT_RDMA_OBJ_SIZE(ib_ucontext, hyv_ucontext, ib),
+	INIT_RDMA_OBJ_SIZE(ib_pd, hyv_pd, ib),
+	INIT_RDMA_OBJ_SIZE(ib_cq, hyv_cq, ib),
+	INIT_RDMA_OBJ_SIZE(ib_qp, hyv_qp, ib),
+};
+
+static int describe(struct hyv_dev *hyv, u32 id, struct hyv_resp_get_device *info)
+{
+	struct hyv_req_get_device *req;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	cmd = hyv_cmd_alloc(hyv, HYV_OP_GET_DEVICE, 0, 0);
+	if (!cmd)
+		return -ENOMEM;
+	req = hyv_cmd_req(cmd);
+	req->device = cpu_to_le32(id);
+	ret = hyv_cmd_call(cmd);
+	if (!ret)
+		*info = *(struct hyv_resp_get_device *)hyv_cmd_resp(cmd);
+	hyv_cmd_put(cmd);
+	return ret;
+}
+
+static void set_up(struct hyv_ibdev *dev, const struct hyv_resp_get_device *info,
+		   const struct hyv_provider *provider)
+{
+	struct ib_device *ib = &dev->ib;
+
+	dev->link_layer = le32_to_cpu(info->link_layer);
+	memcpy(dev->fw_ver, info->fw_ver, sizeof(dev->fw_ver) - 1);
+
+	ib->dev.parent = &dev->hyv->vdev->dev;
+	ib->node_type = le32_to_cpu(info->node_type);
+	ib->node_guid = info->node_guid;
+	ib->phys_port_cnt = le32_to_cpu(info->num_ports);
+	ib->num_comp_vectors = le32_to_cpu(info->num_comp_vectors);
+	memcpy(ib->node_desc, info->node_desc, sizeof(ib->node_desc) - 1);
+
+	ib_set_device_ops(ib, &hyv_ops);
+	ib->ops.driver_id = provider->driver_id;
+	ib->ops.uverbs_abi_ver = provider->abi_version;
+	if (provider->flags & HYV_PROVIDER_POST_SEND)
+		ib->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_POST_SEND);
+	if (provider->flags & HYV_PROVIDER_REQ_NOTIFY)
+		ib->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
+}
+
+/**
+ * hyv_ibdev_register() - register one of the host's devices
+ * @hyv: device whose daemon answers
+ * @id: the daemon's number for it
+ *
+ * Sleeps. Return: 0, and it is in @hyv->devices; or a negative errno, and the log says why.
+ */
+int hyv_ibdev_register(struct hyv_dev *hyv, u32 id)
+{
+	const struct hyv_provider *provider;
+	struct hyv_resp_get_device info;
+	struct hyv_ibdev *dev;
+	int ret;
+
+	ret = describe(hyv, id, &info);
+	if (ret) {
+		hyv_err(hyv, "the host does not describe its device %u (%d)\n", id, ret);
+		return ret;
+	}
+	provider = hyv_provider_find(le32_to_cpu(info.driver_id), le32_to_cpu(info.abi_version));
+	if (!provider) {
+		hyv_err(hyv, "device %u has driver id %u, ABI %u, which this virtio_hyv does not know: install a newer one\n",
+			id, le32_to_cpu(info.driver_id), le32_to_cpu(info.abi_version));
+		return -EOPNOTSUPP;
+	}
+	if (!in_range(le32_to_cpu(info.num_ports), 1, U8_MAX) ||
+	    le32_to_cpu(info.num_comp_vectors) > U16_MAX ||
+	    !in_range(le32_to_cpu(info.node_type), RDMA_NODE_IB_CA, RDMA_NODE_UNSPECIFIED)) {
+		hyv_err(hyv, "the host describes its device %u in a way that makes no sense\n", id);
+		return -EIO;
+	}
+
+	dev = ib_alloc_device(hyv_ibdev, ib);
+	if (!dev)
+		return -ENOMEM;
+	dev->hyv = hyv;
+	dev->id = id;
+	set_up(dev, &info, provider);
+
+	/* for dealloc_driver() */
+	get_device(&dev->ib.dev);
+	ret = ib_register_device(&dev->ib, "hyv%d", NULL);
+	if (ret) {
+		hyv_err(hyv, "cannot register device %u, a %s (%d)\n", id, provider->name, ret);
+		ib_dealloc_device(&dev->ib);
+		put_device(&dev->ib.dev);
+		return ret;
+	}
+	xa_lock_irq(&hyv->objects);
+	hyv->devices[id] = dev;
+	xa_unlock_irq(&hyv->objects);
+	ibdev_info(&dev->ib, "the host's device %u, a %s\n", id, provider->name);
+	return 0;
+}
+
+/**
+ * hyv_ibdev_unregister() - take a device away from everyone who uses it
+ * @hyv: device
+ * @id: the daemon's number for it; it need not be registered
+ *
+ * Applications that have it open get IBV_EVENT_DEVICE_FATAL; their objects are destroyed and their
+ * mappings show nothing any more. Waits for verbs that run, for the host's destroying not.
+ */
+void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 id)
+{
+	struct hyv_ibdev *dev;
+
+	xa_lock_irq(&hyv->objects);
+	dev = hyv->devices[id];
+	hyv->devices[id] = NULL;
+	xa_unlock_irq(&hyv->objects);
+	if (!dev)
+		return;
+
+	WRITE_ONCE(dev->going, true);
+	ib_unregister_device(&dev->ib);
+	put_device(&dev->ib.dev);
+}

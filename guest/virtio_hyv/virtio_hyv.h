@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of virtio_hyv share: the structs and who calls whom.
+ *
+ * A verb goes ctx.c, pd.c, mr.c, cq.c or qp.c (fill a request) -> udata.c (the provider's part) ->
+ * cmd.c (submit, wait, answer) -> vq.c (virtqueue), and its answer back. What the host says by
+ * itself goes vq.c -> event.c -> ib_core.
+ *
+ * Lifetimes. struct hyv_dev lives from probe to remove of the virtio device. Its struct hyv_ibdev
+ * are registered by main.c once the host has answered, and are unregistered before it goes, which
+ * makes the RDMA core destroy every object and take every mapping away. Commands and pinned memory
+ * that the host may still touch stay until the virtio device is reset.
+ */
+#ifndef VIRTIO_HYV_H
+#define VIRTIO_HYV_H
+
+#include <linux/completion.h>
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/scatterlist.h>
+#include <linux/spinlock.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <hyv/provider.h>
+#include <hyv/wire.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "compat.h"
+
+struct hyv_ibdev;
+
+/**
+ * struct hyv_dev - one virtio device: the guest's end of one hyvd
+ * @vdev: the virtio device, which outlives this
+ * @vqs: its queues, by HYV_VQ_*; touched by vq.c alone
+ * @events: the buffers of HYV_VQ_EVENT
+ * @window: the shared-memory region, guest-physical
+ * @window_size: bytes of it that the daemon uses
+ * @doorbells: the region's first pages, mapped from the daemon's first answer to remove
+ * @life: what @doorbells->life says while the daemon lives; 0 before it has answered
+ * @lock: protects HYV_VQ_CONTROL, the lists, @dead, @drained and the state of every command; taken
+ *	in interrupts
+ * @on_ring: commands that the host has, answered by nobody yet
+ * @backlog: commands that found the ring full, in order
+ * @answered: answered commands whose callers have gone
+ * @kept: commands that are over but own memory that the host may still use
+ * @dead: no answer will come any more
+ * @drained: the device was reset: the host can reach no memory of ours
+ * @objects: struct hyv_object by id; its lock is held around event handlers, so that after an
+ *	erasure no handler runs
+ * @wq: for everything below
+ * @start_work: first words with the daemon, then registration of the devices
+ * @life_work: watches the daemon
+ * @reap_work: sees to @answered
+ * @num_devices: of @devices, as far as the daemon has any
+ * @devices: by the daemon's index; NULL where there is none that this module can drive
+ */
+struct hyv_dev {
+	struct virtio_device *vdev;
+	struct virtqueue *vqs[HYV_NUM_VQS];
+	struct hyv_event *events;
+	struct virtio_shm_region window;
+	u64 window_size;
+	struct hyv_doorbells *doorbells;
+	u64 life;
+
+	spinlock_t lock; /* see above */
+	struct list_head on_ring;
+	struct list_head backlog;
+	struct list_head answered;
+	struct list_head kept;
+	bool dead;
+	bool drained;
+
+	struct xarray objects;
+
+	struct workqueue_struct *wq;
+	struct work_struct start_work;
+	struct delayed_work life_work;
+	struct work_struct reap_work;
+
+	u32 num_devices;
+	struct hyv_ibdev *devices[HYV_MAX_DEVICES];
+};
+
+#define hyv_err(hyv, fmt, ...)		dev_err(&(hyv)->vdev->dev, fmt, ##__VA_ARGS__)
+#define hyv_err_limited(hyv, fmt, ...)	dev_err_ratelimited(&(hyv)->vdev->dev, fmt, ##__VA_ARGS__)
+#define hyv_info(hyv, fmt, ...)		dev_info(&(hyv)->vdev->dev, fmt, ##__VA_ARGS__)
+
+/**
+ * struct hyv_ibdev - one RDMA device of the host, as the guest's RDMA core sees it
+ * @ib: the core's part; freed with the last reference to it
+ * @hyv: whose it is; valid as long as the device is registered
+ * @id: the daemon's number for it
+ * @going: it is being unregistered: destroy without asking
+ * @link_layer: of its ports
+ * @fw_ver: for people
+ */
+struct hyv_ibdev {
+	struct ib_device ib;
+	struct hyv_dev *hyv;
+	u32 id;
+	bool going;
+	enum rdma_link_layer link_layer;
+	char fw_ver[32];
+};
+
+static inline struct hyv_ibdev *to_hyv_ibdev(struct ib_device *ib)
+{
+	return container_of(ib, struct hyv_ibdev, ib);
+}
+
+static inline struct hyv_dev *to_hyv(struct ib_device *ib)
+{
+	return to_hyv_ibdev(ib)->hyv;
+}
+
+/**
+ * struct hyv_object - an object that the host sends events about
+ * @id: the host's id
+ * @type: which of the two structs it is part of
+ */
+struct hyv_object {
+	u64 id;
+	enum { HYV_OBJECT_CQ, HYV_OBJECT_QP } type;
+};
+
+/**
+ * struct hyv_ucontext - a process's context, and the host's for it
+ * @id: the host's id
+ */
+struct hyv_ucontext {
+	struct ib_ucontext ib;
+	u64 id;
+};
+
+/**
+ * struct hyv_pd - protection domain
+ * @id: the host's id
+ */
+struct hyv_pd {
+	struct ib_pd ib;
+	u64 id;
+};
+
+/**
+ * struct hyv_mr - memory region
+ * @id: the host's id
+ * @mem: the memory; it belongs to a command while the host is asked to let go of it
+ */
+struct hyv_mr {
+	struct ib_mr ib;
+	u64 id;
+	struct hyv_mem *mem;
+};
+
+/** struct hyv_cq - completion queue; @object: its id, and where events find it */
+struct hyv_cq {
+	struct ib_cq ib;
+	struct hyv_object object;
+};
+
+/**
+ * struct hyv_qp - queue pair
+ * @object: its id, and where events find it
+ * @doorbell: its bit in struct hyv_doorbells
+ * @state: of the last successful change, for what post_send has to refuse without the host
+ */
+struct hyv_qp {
+	struct ib_qp ib;
+	struct hyv_object object;
+	u32 doorbell;
+	enum ib_qp_state state;
+};
+
+static inline struct hyv_ucontext *to_hyv_ucontext(struct ib_ucontext *ib)
+{
+	return container_of(ib, struct hyv_ucontext, ib);
+}
+
+static inline struct hyv_pd *to_hyv_pd(struct ib_pd *ib)
+{
+	return container_of(ib, struct hyv_pd, ib);
+}
+
+static inline struct hyv_mr *to_hyv_mr(struct ib_mr *ib)
+{
+	return container_of(ib, struct hyv_mr, ib);
+}
+
+static inline struct hyv_cq *to_hyv_cq(struct ib_cq *ib)
+{
+	return container_of(ib, struct hyv_cq, ib);
+}
+
+static inline struct hyv_qp *to_hyv_qp(struct ib_qp *ib)
+{
+	return container_of(ib, struct hyv_qp, ib);
+}
+
+/**
+ * struct hyv_mem - application memory pinned for the host, and its description
+ * @ib: device it was pinned for, referenced, since unpinning needs it
+ * @umem: the pinned memory
+ * @num_extents: extents in the tables
+ * @num_tables: pages in @tables
+ * @tables: pages of struct hyv_extent, read by the host during HYV_OP_REG_MR
+ * @tail: the tables' addresses, as the request's tail
+ */
+struct hyv_mem {
+	struct ib_device *ib;
+	struct ib_umem *umem;
+	u32 num_extents;
+	u32 num_tables;
+	struct hyv_extent **tables;
+	struct sg_table tail;
+};
+
+/* umem.c */
+struct hyv_mem *hyv_umem_pin(struct ib_device *ib, u64 start, u64 length, int access);
+void hyv_umem_forget_tables(struct hyv_mem *mem);
+void hyv_umem_unpin(struct hyv_mem *mem);
+
+/**
+ * struct hyv_cmd - one verb on its way to the host and back
+ * @hyv: where it goes
+ * @link: in one of struct hyv_dev's lists
+ * @ref: one for the caller, one for the list it is in
+ * @over: completed when @status is final
+ * @op: what it asks for
+ * @status: the host's errno, or ours; final when @done
+ * @done: the answer came, or will not come
+ * @orphan: nobody waits; the answer goes to the reaper
+ * @mem: owned memory that the host may use until it has answered; it goes with the command
+ * @req_len: bytes of the request, without the tail
+ * @resp: the answer, inside @buf
+ * @resp_len: bytes of the answer
+ * @buf: request and answer
+ */
+struct hyv_cmd {
+	struct hyv_dev *hyv;
+	struct list_head link;
+	refcount_t ref;
+	struct completion over;
+	enum hyv_op op;
+	int status;
+	bool done;
+	bool orphan;
+	struct hyv_mem *mem;
+	u32 req_len;
+	u32 resp_len;
+	void *resp;
+	u8 buf[] __aligned(8);
+};
+
+/* the body of a command's request and answer, behind the headers */
+static inline void *hyv_cmd_req(struct hyv_cmd *cmd)
+{
+	return cmd->buf + sizeof(struct hyv_req_hdr);
+}
+
+static inline void *hyv_cmd_resp(struct hyv_cmd *cmd)
+{
+	return cmd->resp + sizeof(struct hyv_resp_hdr);
+}
+
+/* cmd.c */
+struct hyv_cmd *hyv_cmd_alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, u32 udata_out);
+void hyv_cmd_put(struct hyv_cmd *cmd);
+int hyv_cmd_call(struct hyv_cmd *cmd);
+void hyv_cmd_undo(struct hyv_cmd *cmd);
+int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem *mem);
+void hyv_cmd_free_context(struct ib_device *ib, u64 id);
+void hyv_cmd_post_destroy(struct hyv_dev *hyv, enum hyv_op op, u64 id, struct hyv_mem *mem);
+void hyv_cmd_answered(struct hyv_cmd *cmd, u32 used);
+void hyv_cmd_flush(struct hyv_dev *hyv);
+void hyv_cmd_reap(struct work_struct *work);
+bool hyv_cmd_idle(struct hyv_dev *hyv);
+void hyv_cmd_fail_all(struct hyv_dev *hyv);
+void hyv_cmd_drain(struct hyv_dev *hyv);
+
+/* udata.c */
+struct hyv_cmd *hyv_udata_cmd(struct hyv_dev *hyv, enum hyv_op op, struct ib_udata *udata);
+int hyv_udata_reply(struct hyv_cmd *cmd, struct ib_udata *udata);
+
+/* vq.c */
+int hyv_vq_init(struct hyv_dev *hyv);
+void hyv_vq_exit(struct hyv_dev *hyv);
+int hyv_vq_add(struct hyv_dev *hyv, struct hyv_cmd *cmd);
+bool hyv_vq_kick_prepare(struct hyv_dev *hyv);
+void hyv_vq_kick(struct hyv_dev *hyv);
+void hyv_vq_wake(struct hyv_dev *hyv);
+bool hyv_vq_broken(struct hyv_dev *hyv);
+
+/* event.c */
+int hyv_event_add(struct hyv_dev *hyv, struct hyv_object *object);
+void hyv_event_remove(struct hyv_dev *hyv, struct hyv_object *object);
+void hyv_event_handle(struct hyv_dev *hyv, const struct hyv_event *event);
+
+/* doorbell.c */
+int hyv_doorbell_init(struct hyv_dev *hyv);
+void hyv_doorbell_exit(struct hyv_dev *hyv);
+bool hyv_doorbell_alive(struct hyv_dev *hyv);
+void hyv_doorbell_ring(struct hyv_dev *hyv, u32 doorbell);
+
+/* ibdev.c */
+int hyv_ibdev_register(struct hyv_dev *hyv, u32 id);
+void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 id);
+
+/* the verbs, as struct ib_device_ops has them */
+int hyv_alloc_ucontext(struct ib_ucontext *ib, struct ib_udata *udata);
+void hyv_dealloc_ucontext(struct ib_ucontext *ib);
+void hyv_disassociate_ucontext(struct ib_ucontext *ib);
+int hyv_mmap(struct ib_ucontext *ib, struct vm_area_struct *vma);
+void hyv_mmap_free(struct rdma_user_mmap_entry *rdma_entry);
+int hyv_alloc_pd(struct ib_pd *ib, struct ib_udata *udata);
+int hyv_dealloc_pd(struct ib_pd *ib, struct ib_udata *udata);
+struct ib_mr *hyv_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
+			      HYV_DMAH_PARAM struct ib_udata *udata);
+int hyv_dereg_mr(struct ib_mr *ib, struct ib_udata *udata);
+int hyv_create_cq(struct ib_cq *ib, const struct ib_cq_init_attr *attr,
+		  struct uverbs_attr_bundle *attrs);
+int hyv_req_notify_cq(struct ib_cq *ib, enum ib_cq_notify_flags flags);
+int hyv_destroy_cq(struct ib_cq *ib, struct ib_udata *udata);
+int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udata *udata);
+int hyv_modify_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
+int hyv_query_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask,
+		 struct ib_qp_init_attr *init);
+int hyv_destroy_qp(struct ib_qp *ib, struct ib_udata *udata);
+int hyv_post_send(struct ib_qp *ib, const struct ib_send_wr *wr, const struct ib_send_wr **bad);
+
+/* kverbs.c: the entry points that only kernel users have */
+int hyv_post_recv(struct ib_qp *ib, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad);
+int hyv_poll_cq(struct ib_cq *ib, int num, struct ib_wc *wc);
+struct ib_mr *hyv_get_dma_mr(struct ib_pd *ib, int access);
+
+#endif
