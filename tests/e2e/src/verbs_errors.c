@@ -1,0 +1,703 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Makes one bad call after the other and prints what each returns, as "name: errno". A guest must
+ * print what the host prints. Limits are the device's own, so that each call is one beyond them.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "rdma.h"
+
+#define SIZE	65536
+
+static struct rdma r;
+static void *memory;	/* SIZE bytes, writable */
+
+/* ---- memory regions ---- */
+
+static int reg(void *addr, size_t length, int access)
+{
+	struct ibv_mr *mr;
+
+	errno = 0;
+	mr = ibv_reg_mr(r.pd, addr, length, access);
+	if (!mr)
+		return errno;
+	return ibv_dereg_mr(mr);
+}
+
+static int reg_mapped(int prot, int access)
+{
+	void *p = mmap(NULL, SIZE, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret;
+
+	need(p != MAP_FAILED, "mmap");
+	ret = reg(p, SIZE, access);
+	munmap(p, SIZE);
+	return ret;
+}
+
+static int mr_good(void)
+{
+	return reg(memory, SIZE, ALL_ACCESS);
+}
+
+static int mr_unknown_access(void)
+{
+	return reg(memory, SIZE, 1 << 19);
+}
+
+static int mr_unknown_optional_access(void)
+{
+	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | 1 << 29);
+}
+
+static int mr_remote_write_only(void)
+{
+	return reg(memory, SIZE, IBV_ACCESS_REMOTE_WRITE);
+}
+
+static int mr_remote_atomic_only(void)
+{
+	return reg(memory, SIZE, IBV_ACCESS_REMOTE_ATOMIC);
+}
+
+static int mr_on_demand(void)
+{
+	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ON_DEMAND);
+}
+
+static int mr_huge_pages(void)
+{
+	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_HUGETLB);
+}
+
+static int mr_zero_based(void)
+{
+	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ZERO_BASED);
+}
+
+static int mr_window_bind(void)
+{
+	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND);
+}
+
+static int mr_unmapped(void)
+{
+	void *p = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	munmap(p, SIZE);
+	return reg(p, SIZE, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int mr_half_unmapped(void)
+{
+	uint8_t *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret;
+
+	munmap(p + SIZE / 2, SIZE / 2);
+	ret = reg(p, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	munmap(p, SIZE / 2);
+	return ret;
+}
+
+static int mr_read_only_as_writable(void)
+{
+	return reg_mapped(PROT_READ, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int mr_read_only(void)
+{
+	return reg_mapped(PROT_READ, 0);
+}
+
+static int mr_no_access_memory(void)
+{
+	return reg_mapped(PROT_NONE, 0);
+}
+
+static int mr_zero_length(void)
+{
+	return reg(memory, 0, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int mr_zero_length_null(void)
+{
+	return reg(NULL, 0, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int mr_null(void)
+{
+	return reg(NULL, SIZE, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int mr_huge_length(void)
+{
+	return reg(memory, 1ull << 46, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int mr_wrapping_length(void)
+{
+	return reg(memory, SIZE_MAX - 4096, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int mr_kernel_address(void)
+{
+	return reg((void *)0xffff800000000000ull, SIZE, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int mr_iova_misaligned(void)
+{
+	struct ibv_mr *mr;
+
+	errno = 0;
+	mr = ibv_reg_mr_iova(r.pd, memory, SIZE, 0x10001, IBV_ACCESS_LOCAL_WRITE);
+	return mr ? ibv_dereg_mr(mr) : errno;
+}
+
+static int mr_iova(void)
+{
+	struct ibv_mr *mr;
+
+	errno = 0;
+	mr = ibv_reg_mr_iova(r.pd, memory, SIZE, 0x10000, IBV_ACCESS_LOCAL_WRITE);
+	return mr ? ibv_dereg_mr(mr) : errno;
+}
+
+/* as an ordinary user who may lock less than the region has */
+static int mr_over_memlock(void)
+{
+	struct rlimit old, small = { 4096, RLIM_INFINITY };
+	int ret;
+
+	getrlimit(RLIMIT_MEMLOCK, &old);
+	small.rlim_max = old.rlim_max;
+	need(!setrlimit(RLIMIT_MEMLOCK, &small) && !seteuid(65534), "becoming another user");
+	ret = reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	need(!seteuid(0) && !setrlimit(RLIMIT_MEMLOCK, &old), "becoming root again");
+	return ret;
+}
+
+static int mr_unknown_pd(void)
+{
+	uint32_t handle = r.pd->handle;
+	int ret;
+
+	r.pd->handle = 12345;
+	ret = reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	r.pd->handle = handle;
+	return ret;
+}
+
+static int mr_dereg_unknown(void)
+{
+	struct ibv_mr *mr = make_mr(&r, memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	uint32_t handle = mr->handle;
+	int ret;
+
+	mr->handle = 12345;
+	ret = ibv_dereg_mr(mr);
+	mr->handle = handle;
+	need(ret, "dereg_mr of an unknown region");
+	need(!ibv_dereg_mr(mr), "dereg_mr");
+	return ret;
+}
+
+/* ---- completion queues ---- */
+
+static int cq(int cqe, int vector)
+{
+	struct ibv_cq *c;
+
+	errno = 0;
+	c = ibv_create_cq(r.ctx, cqe, NULL, NULL, vector);
+	return c ? ibv_destroy_cq(c) : errno;
+}
+
+static int cq_good(void)
+{
+	return cq(16, 0);
+}
+
+static int cq_no_entries(void)
+{
+	return cq(0, 0);
+}
+
+static int cq_negative_entries(void)
+{
+	return cq(-1, 0);
+}
+
+static int cq_most_entries(void)
+{
+	return cq(r.attr.max_cqe, 0);
+}
+
+static int cq_too_many_entries(void)
+{
+	return cq(r.attr.max_cqe + 1, 0);
+}
+
+static int cq_vector_too_high(void)
+{
+	return cq(16, r.ctx->num_comp_vectors);
+}
+
+static int cq_vector_negative(void)
+{
+	return cq(16, -1);
+}
+
+static int cq_destroy_with_qp(void)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_qp *qp = make_qp(&r, c, 4);
+	int ret = ibv_destroy_cq(c);
+
+	need(ret, "destroy_cq with a QP");
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ");
+	return ret;
+}
+
+static int cq_arm_unknown(void)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	uint32_t handle = c->handle;
+	int ret;
+
+	c->handle = 12345;
+	ret = ibv_req_notify_cq(c, 0);
+	c->handle = handle;
+	need(!ibv_destroy_cq(c), "destroy_cq");
+	return ret;
+}
+
+static int channel_destroy_with_cq(void)
+{
+	struct ibv_comp_channel *channel = ibv_create_comp_channel(r.ctx);
+	struct ibv_cq *c;
+	int ret;
+
+	need(channel, "create_comp_channel");
+	c = ibv_create_cq(r.ctx, 16, NULL, channel, 0);
+	need(c, "create_cq");
+	ret = ibv_destroy_comp_channel(channel);
+	need(!ibv_destroy_cq(c) && !ibv_destroy_comp_channel(channel), "destroying CQ and channel");
+	return ret;
+}
+
+/* ---- protection domains ---- */
+
+static int pd_destroy_with(bool with_qp)
+{
+	struct ibv_pd *pd = ibv_alloc_pd(r.ctx), *own = r.pd;
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_qp *qp = NULL;
+	struct ibv_mr *mr = NULL;
+	int ret;
+
+	need(pd, "alloc_pd");
+	r.pd = pd;
+	if (with_qp)
+		qp = make_qp(&r, c, 4);
+	else
+		mr = make_mr(&r, memory, SIZE, 0);
+	ret = ibv_dealloc_pd(pd);
+	r.pd = own;
+	need(ret, "dealloc_pd with something in it");
+	need(!(with_qp ? ibv_destroy_qp(qp) : ibv_dereg_mr(mr)) && !ibv_destroy_cq(c) &&
+	     !ibv_dealloc_pd(pd), "destroying it all");
+	return ret;
+}
+
+static int pd_destroy_with_mr(void)
+{
+	return pd_destroy_with(false);
+}
+
+static int pd_destroy_with_qp(void)
+{
+	return pd_destroy_with(true);
+}
+
+/* ---- queue pairs ---- */
+
+static struct ibv_qp_init_attr qp_attr(struct ibv_cq *c)
+{
+	return (struct ibv_qp_init_attr){
+		.send_cq = c,
+		.recv_cq = c,
+		.cap = { .max_send_wr = 4,
+			 .max_recv_wr = 4,
+			 .max_send_sge = 1,
+			 .max_recv_sge = 1 },
+		.qp_type = IBV_QPT_RC,
+	};
+}
+
+static int create(struct ibv_qp_init_attr *init)
+{
+	struct ibv_qp *qp;
+	int ret;
+
+	errno = 0;
+	qp = ibv_create_qp(r.pd, init);
+	ret = qp ? ibv_destroy_qp(qp) : errno;
+	need(!ibv_destroy_cq(init->recv_cq), "destroy_cq");
+	return ret;
+}
+
+/* creates a QP of which one thing is wrong */
+#define QP_CASE(name, change)                                             \
+	static int name(void)                                             \
+	{                                                                 \
+		struct ibv_qp_init_attr init = qp_attr(make_cq(&r, 16));  \
+									  \
+		change;                                                   \
+		return create(&init);                                     \
+	}
+
+QP_CASE(qp_good, (void)0)
+QP_CASE(qp_most_send_wr, init.cap.max_send_wr = r.attr.max_qp_wr)
+QP_CASE(qp_too_many_send_wr, init.cap.max_send_wr = r.attr.max_qp_wr + 1)
+QP_CASE(qp_too_many_recv_wr, init.cap.max_recv_wr = r.attr.max_qp_wr + 1)
+QP_CASE(qp_too_many_send_sge, init.cap.max_send_sge = r.attr.max_sge + 1)
+QP_CASE(qp_too_many_recv_sge, init.cap.max_recv_sge = r.attr.max_sge + 1)
+QP_CASE(qp_absurd_send_wr, init.cap.max_send_wr = UINT32_MAX)
+QP_CASE(qp_absurd_send_sge, init.cap.max_send_sge = UINT32_MAX)
+QP_CASE(qp_inline_large, init.cap.max_inline_data = 4096)
+QP_CASE(qp_inline_absurd, init.cap.max_inline_data = UINT32_MAX)
+QP_CASE(qp_no_wr, init.cap.max_send_wr = init.cap.max_recv_wr = 0)
+QP_CASE(qp_no_sge, init.cap.max_send_sge = init.cap.max_recv_sge = 0)
+QP_CASE(qp_type_unknown, init.qp_type = 77)
+QP_CASE(qp_type_zero, init.qp_type = 0)
+QP_CASE(qp_type_raw_packet, init.qp_type = IBV_QPT_RAW_PACKET)
+QP_CASE(qp_type_xrc_send, init.qp_type = IBV_QPT_XRC_SEND)
+
+static int qp_unknown_cq(void)
+{
+	struct ibv_qp_init_attr init = qp_attr(make_cq(&r, 16));
+	uint32_t handle = init.send_cq->handle;
+	struct ibv_qp *qp;
+	int ret;
+
+	init.send_cq->handle = 12345;
+	errno = 0;
+	qp = ibv_create_qp(r.pd, &init);
+	ret = errno;
+	need(!qp, "create_qp with an unknown CQ worked");
+	init.send_cq->handle = handle;
+	need(!ibv_destroy_cq(init.send_cq), "destroy_cq");
+	return ret;
+}
+
+/* ---- state changes ---- */
+
+/* brings @qp, which is in RESET, to @state by good calls */
+static void bring(struct ibv_qp *qp, enum ibv_qp_state state)
+{
+	struct ibv_qp_attr attr;
+	int mask;
+
+	if (state >= IBV_QPS_INIT && state <= IBV_QPS_RTS) {
+		mask = qp_init_attr(&attr);
+		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to INIT");
+	}
+	if (state >= IBV_QPS_RTR && state <= IBV_QPS_RTS) {
+		mask = qp_rtr_attr(&attr, &r, qp->qp_num);
+		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to RTR");
+	}
+	if (state == IBV_QPS_RTS) {
+		mask = qp_rts_attr(&attr);
+		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to RTS");
+	}
+	if (state == IBV_QPS_ERR) {
+		attr.qp_state = IBV_QPS_ERR;
+		need(!ibv_modify_qp(qp, &attr, IBV_QP_STATE), "modify_qp to ERR");
+	}
+}
+
+static int mask_for(enum ibv_qp_state to, struct ibv_qp_attr *attr, uint32_t qpn)
+{
+	if (to == IBV_QPS_INIT)
+		return qp_init_attr(attr);
+	if (to == IBV_QPS_RTR)
+		return qp_rtr_attr(attr, &r, qpn);
+	if (to == IBV_QPS_RTS)
+		return qp_rts_attr(attr);
+	*attr = (struct ibv_qp_attr){ .qp_state = to };
+	return IBV_QP_STATE;
+}
+
+/* changes a QP's state from @from to @to, with one thing wrong in attributes or mask */
+#define STATE_CASE(name, from, to, change)                                \
+	static int name(void)                                             \
+	{                                                                 \
+		struct ibv_cq *c = make_cq(&r, 16);                       \
+		struct ibv_qp *qp = make_qp(&r, c, 4);                    \
+		struct ibv_qp_attr attr;                                  \
+		int mask, ret;                                            \
+									  \
+		bring(qp, IBV_QPS_##from);                                \
+		mask = mask_for(IBV_QPS_##to, &attr, qp->qp_num);         \
+		change;                                                   \
+		ret = ibv_modify_qp(qp, &attr, mask);                     \
+		need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ"); \
+		return ret;                                               \
+	}
+
+STATE_CASE(state_reset_to_init, RESET, INIT, (void)0)
+STATE_CASE(state_reset_to_rtr, RESET, RTR, (void)0)
+STATE_CASE(state_reset_to_rts, RESET, RTS, (void)0)
+STATE_CASE(state_reset_to_sqd, RESET, SQD, (void)0)
+STATE_CASE(state_reset_to_err, RESET, ERR, (void)0)
+STATE_CASE(state_init_to_init, INIT, INIT, (void)0)
+STATE_CASE(state_init_to_rts, INIT, RTS, (void)0)
+STATE_CASE(state_init_to_reset, INIT, RESET, (void)0)
+STATE_CASE(state_rtr_to_init, RTR, INIT, (void)0)
+STATE_CASE(state_rts_to_init, RTS, INIT, (void)0)
+STATE_CASE(state_rts_to_rtr, RTS, RTR, (void)0)
+STATE_CASE(state_rts_to_sqd, RTS, SQD, (void)0)
+STATE_CASE(state_rts_to_err, RTS, ERR, (void)0)
+STATE_CASE(state_err_to_rts, ERR, RTS, (void)0)
+STATE_CASE(state_err_to_reset, ERR, RESET, (void)0)
+STATE_CASE(state_unknown, INIT, RTR, attr.qp_state = 77)
+STATE_CASE(state_wrong_current, INIT, RTR,
+	   (attr.cur_qp_state = IBV_QPS_RTS, mask |= IBV_QP_CUR_STATE))
+STATE_CASE(init_without_port, RESET, INIT, mask &= ~IBV_QP_PORT)
+STATE_CASE(init_without_pkey, RESET, INIT, mask &= ~IBV_QP_PKEY_INDEX)
+STATE_CASE(init_without_access, RESET, INIT, mask &= ~IBV_QP_ACCESS_FLAGS)
+STATE_CASE(init_with_timeout, RESET, INIT, mask |= IBV_QP_TIMEOUT)
+STATE_CASE(init_unknown_mask, RESET, INIT, mask |= 1 << 30)
+STATE_CASE(init_port_0, RESET, INIT, attr.port_num = 0)
+STATE_CASE(init_port_2, RESET, INIT, attr.port_num = 2)
+STATE_CASE(init_port_255, RESET, INIT, attr.port_num = 255)
+STATE_CASE(init_pkey_1, RESET, INIT, attr.pkey_index = 1)
+STATE_CASE(init_pkey_65535, RESET, INIT, attr.pkey_index = 65535)
+STATE_CASE(init_unknown_access, RESET, INIT, attr.qp_access_flags = 1 << 19)
+STATE_CASE(rtr_good, INIT, RTR, (void)0)
+STATE_CASE(rtr_without_av, INIT, RTR, mask &= ~IBV_QP_AV)
+STATE_CASE(rtr_without_dest_qpn, INIT, RTR, mask &= ~IBV_QP_DEST_QPN)
+STATE_CASE(rtr_without_mtu, INIT, RTR, mask &= ~IBV_QP_PATH_MTU)
+STATE_CASE(rtr_with_qkey, INIT, RTR, mask |= IBV_QP_QKEY)
+STATE_CASE(rtr_mtu_0, INIT, RTR, attr.path_mtu = 0)
+STATE_CASE(rtr_mtu_6, INIT, RTR, attr.path_mtu = 6)
+STATE_CASE(rtr_mtu_over_ports, INIT, RTR, attr.path_mtu = IBV_MTU_4096)
+STATE_CASE(rtr_sgid_255, INIT, RTR, attr.ah_attr.grh.sgid_index = 255)
+STATE_CASE(rtr_sgid_empty, INIT, RTR, attr.ah_attr.grh.sgid_index = 100)
+STATE_CASE(rtr_no_grh, INIT, RTR, attr.ah_attr.is_global = 0)
+STATE_CASE(rtr_zero_gid, INIT, RTR, memset(&attr.ah_attr.grh.dgid, 0, 16))
+STATE_CASE(rtr_port_0, INIT, RTR, attr.ah_attr.port_num = 0)
+STATE_CASE(rtr_port_2, INIT, RTR, attr.ah_attr.port_num = 2)
+STATE_CASE(rtr_rd_atomic_too_many, INIT, RTR, attr.max_dest_rd_atomic = 255)
+STATE_CASE(rtr_alternate_path, INIT, RTR, mask |= IBV_QP_ALT_PATH)
+STATE_CASE(rts_good, RTR, RTS, (void)0)
+STATE_CASE(rts_without_timeout, RTR, RTS, mask &= ~IBV_QP_TIMEOUT)
+STATE_CASE(rts_without_retry, RTR, RTS, mask &= ~IBV_QP_RETRY_CNT)
+STATE_CASE(rts_rd_atomic_too_many, RTR, RTS, attr.max_rd_atomic = 255)
+STATE_CASE(rts_timeout_32, RTR, RTS, attr.timeout = 32)
+STATE_CASE(rts_retry_8, RTR, RTS, attr.retry_cnt = 8)
+
+static int modify_unknown_qp(void)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_qp *qp = make_qp(&r, c, 4);
+	uint32_t handle = qp->handle;
+	struct ibv_qp_attr attr;
+	int mask = qp_init_attr(&attr), ret;
+
+	qp->handle = 12345;
+	ret = ibv_modify_qp(qp, &attr, mask);
+	qp->handle = handle;
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ");
+	return ret;
+}
+
+/* ---- posting ---- */
+
+/* posts one send, of which one thing is wrong, on a QP in state @state */
+#define POST_CASE(name, state, change)                                    \
+	static int name(void)                                             \
+	{                                                                 \
+		struct ibv_cq *c = make_cq(&r, 16);                       \
+		struct ibv_qp *qp = make_qp(&r, c, 4);                    \
+		struct ibv_mr *mr = make_mr(&r, memory, SIZE, ALL_ACCESS);\
+		struct ibv_sge sge[64] = { { (uintptr_t)memory, 8, mr->lkey } }; \
+		struct ibv_send_wr *bad, wr = {                           \
+			.sg_list = sge,                                   \
+			.num_sge = 1,                                     \
+			.opcode = IBV_WR_RDMA_WRITE,                      \
+			.wr.rdma = { (uintptr_t)memory, mr->rkey },       \
+		};                                                        \
+		int ret;                                                  \
+									  \
+		bring(qp, IBV_QPS_##state);                               \
+		change;                                                   \
+		ret = ibv_post_send(qp, &wr, &bad);                       \
+		need(!ibv_destroy_qp(qp) && !ibv_dereg_mr(mr) && !ibv_destroy_cq(c), \
+		     "destroying QP, MR and CQ");                         \
+		return ret;                                               \
+	}
+
+POST_CASE(post_in_reset, RESET, (void)0)
+POST_CASE(post_in_init, INIT, (void)0)
+POST_CASE(post_in_rtr, RTR, (void)0)
+POST_CASE(post_in_rts, RTS, (void)0)
+POST_CASE(post_in_err, ERR, (void)0)
+POST_CASE(post_unknown_opcode, RTS, wr.opcode = 77)
+POST_CASE(post_too_many_sge, RTS, wr.num_sge = 64)
+POST_CASE(post_inline_too_long, RTS, (wr.send_flags = IBV_SEND_INLINE, sge[0].length = 4096))
+POST_CASE(post_atomic_misaligned, RTS,
+	  (wr.opcode = IBV_WR_ATOMIC_FETCH_AND_ADD,
+	   wr.wr.atomic.remote_addr = (uintptr_t)memory + 1, wr.wr.atomic.rkey = mr->rkey))
+
+static int post_receive_in_reset(void)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_qp *qp = make_qp(&r, c, 4);
+	struct ibv_recv_wr *bad, wr = { 0 };
+	int ret = ibv_post_recv(qp, &wr, &bad);
+
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ");
+	return ret;
+}
+
+static int post_receives_too_many(void)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_qp *qp = make_qp(&r, c, 4);
+	struct ibv_recv_wr *bad, wr = { 0 };
+	int i, ret = 0;
+
+	bring(qp, IBV_QPS_INIT);
+	for (i = 0; i < 100000 && !ret; i++)
+		ret = ibv_post_recv(qp, &wr, &bad);
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ");
+	return ret;
+}
+
+/* ---- queries ---- */
+
+static int query_port_0(void)
+{
+	struct ibv_port_attr attr;
+
+	return ibv_query_port(r.ctx, 0, &attr);
+}
+
+static int query_port_2(void)
+{
+	struct ibv_port_attr attr;
+
+	return ibv_query_port(r.ctx, 2, &attr);
+}
+
+static int query_gid_beyond(void)
+{
+	union ibv_gid gid;
+
+	errno = 0;
+	return ibv_query_gid(r.ctx, PORT, r.port.gid_tbl_len, &gid) ? errno : 0;
+}
+
+static int query_pkey_beyond(void)
+{
+	__be16 pkey;
+
+	errno = 0;
+	return ibv_query_pkey(r.ctx, PORT, r.port.pkey_tbl_len, &pkey) ? errno : 0;
+}
+
+static int query_qp(void)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_qp *qp = make_qp(&r, c, 4);
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+	int ret = ibv_query_qp(qp, &attr, IBV_QP_STATE | IBV_QP_CAP, &init);
+
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ");
+	return ret;
+}
+
+#define CASE(name) { #name, name }
+static const struct {
+	const char *name;
+	int (*run)(void); /* returns an errno, or 0 */
+} cases[] = {
+	CASE(mr_good), CASE(mr_unknown_access), CASE(mr_unknown_optional_access),
+	CASE(mr_remote_write_only), CASE(mr_remote_atomic_only), CASE(mr_on_demand),
+	CASE(mr_huge_pages), CASE(mr_zero_based), CASE(mr_window_bind), CASE(mr_unmapped),
+	CASE(mr_half_unmapped), CASE(mr_read_only_as_writable), CASE(mr_read_only),
+	CASE(mr_no_access_memory), CASE(mr_zero_length), CASE(mr_zero_length_null), CASE(mr_null),
+	CASE(mr_huge_length), CASE(mr_wrapping_length), CASE(mr_kernel_address),
+	CASE(mr_iova_misaligned), CASE(mr_iova), CASE(mr_over_memlock), CASE(mr_unknown_pd),
+	CASE(mr_dereg_unknown),
+	CASE(cq_good), CASE(cq_no_entries), CASE(cq_negative_entries), CASE(cq_most_entries),
+	CASE(cq_too_many_entries), CASE(cq_vector_too_high), CASE(cq_vector_negative),
+	CASE(cq_destroy_with_qp), CASE(cq_arm_unknown), CASE(channel_destroy_with_cq),
+	CASE(pd_destroy_with_mr), CASE(pd_destroy_with_qp),
+	CASE(qp_good), CASE(qp_most_send_wr), CASE(qp_too_many_send_wr), CASE(qp_too_many_recv_wr),
+	CASE(qp_too_many_send_sge), CASE(qp_too_many_recv_sge), CASE(qp_absurd_send_wr),
+	CASE(qp_absurd_send_sge), CASE(qp_inline_large), CASE(qp_inline_absurd), CASE(qp_no_wr),
+	CASE(qp_no_sge), CASE(qp_type_unknown), CASE(qp_type_zero), CASE(qp_type_raw_packet),
+	CASE(qp_type_xrc_send), CASE(qp_unknown_cq),
+	CASE(state_reset_to_init), CASE(state_reset_to_rtr), CASE(state_reset_to_rts),
+	CASE(state_reset_to_sqd), CASE(state_reset_to_err), CASE(state_init_to_init),
+	CASE(state_init_to_rts), CASE(state_init_to_reset), CASE(state_rtr_to_init),
+	CASE(state_rts_to_init), CASE(state_rts_to_rtr), CASE(state_rts_to_sqd),
+	CASE(state_rts_to_err), CASE(state_err_to_rts), CASE(state_err_to_reset),
+	CASE(state_unknown), CASE(state_wrong_current),
+	CASE(init_without_port), CASE(init_without_pkey), CASE(init_without_access),
+	CASE(init_with_timeout), CASE(init_unknown_mask), CASE(init_port_0), CASE(init_port_2),
+	CASE(init_port_255), CASE(init_pkey_1), CASE(init_pkey_65535), CASE(init_unknown_access),
+	CASE(rtr_good), CASE(rtr_without_av), CASE(rtr_without_dest_qpn), CASE(rtr_without_mtu),
+	CASE(rtr_with_qkey), CASE(rtr_mtu_0), CASE(rtr_mtu_6), CASE(rtr_mtu_over_ports),
+	CASE(rtr_sgid_255), CASE(rtr_sgid_empty), CASE(rtr_no_grh), CASE(rtr_zero_gid),
+	CASE(rtr_port_0), CASE(rtr_port_2), CASE(rtr_rd_atomic_too_many), CASE(rtr_alternate_path),
+	CASE(rts_good), CASE(rts_without_timeout), CASE(rts_without_retry),
+	CASE(rts_rd_atomic_too_many), CASE(rts_timeout_32), CASE(rts_retry_8),
+	CASE(modify_unknown_qp),
+	CASE(post_in_reset), CASE(post_in_init), CASE(post_in_rtr), CASE(post_in_rts),
+	CASE(post_in_err), CASE(post_unknown_opcode), CASE(post_too_many_sge),
+	CASE(post_inline_too_long), CASE(post_atomic_misaligned), CASE(post_receive_in_reset),
+	CASE(post_receives_too_many),
+	CASE(query_port_0), CASE(query_port_2), CASE(query_gid_beyond), CASE(query_pkey_beyond),
+	CASE(query_qp),
+};
+
+static void run(size_t i)
+{
+	int error = cases[i].run();
+
+	printf("%s: %s\n", cases[i].name, error ? strerrorname_np(error) : "success");
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+	int a;
+
+	if (argc > 1 && !strcmp(argv[1], "--help")) {
+		puts("usage: verbs_errors [CASE...]\n"
+		     "Prints what bad calls return. Needs root. HYV_TEST_DEVICE names the device.");
+		return 0;
+	}
+	rdma_open(&r, device_option());
+	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	need(memory != MAP_FAILED, "mmap");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool wanted = argc == 1;
+
+		for (a = 1; a < argc; a++)
+			wanted |= !strcmp(argv[a], cases[i].name);
+		if (wanted)
+			run(i);
+	}
+	rdma_close(&r);
+	return 0;
+}
