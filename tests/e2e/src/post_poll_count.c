@@ -2,9 +2,10 @@
 /*
  * Posts and polls exact numbers of times, in phases, so that VM exits and the daemon's system calls
  * can be counted around each. Before a phase it prints "ready PHASE" and waits for a line; after it
- * "done PHASE OPERATIONS". Everything that could disturb a phase is done before.
+ * "done PHASE OPERATIONS SECONDS". Everything that could disturb a phase is done before.
  *
- *   idle   sleeps one second
+ *   idle   sleeps N ms
+ *   spin   computes for N ms: what a busy CPU costs without any RDMA
  *   poll   polls an empty CQ N times
  *   post   N times: posts one 64-byte write and polls until it has completed
  *   batch  posts N writes as fast as the queue takes them
@@ -29,8 +30,16 @@ struct rig {
 static void idle(struct rig *rig, unsigned long n)
 {
 	(void)rig;
-	(void)n;
-	sleep(1);
+	usleep(n * 1000);
+}
+
+static void spin(struct rig *rig, unsigned long n)
+{
+	double end = seconds() + (double)n / 1e3;
+
+	(void)rig;
+	while (seconds() < end)
+		;
 }
 
 static void poll_empty(struct rig *rig, unsigned long n)
@@ -88,6 +97,7 @@ static const struct {
 	void (*run)(struct rig *rig, unsigned long n);
 } phases[] = {
 	{ "idle", idle },
+	{ "spin", spin },
 	{ "poll", poll_empty },
 	{ "post", post_one_by_one },
 	{ "batch", post_batch },
@@ -96,6 +106,7 @@ static const struct {
 static void run_phase(struct rig *rig, const char *name, unsigned long n)
 {
 	char line[16];
+	double start;
 	size_t i;
 
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++)
@@ -106,8 +117,9 @@ static void run_phase(struct rig *rig, const char *name, unsigned long n)
 	printf("ready %s\n", name);
 	if (!fgets(line, sizeof(line), stdin))
 		die("standard input ended");
+	start = seconds();
 	phases[i].run(rig, n);
-	printf("done %s %lu\n", name, n);
+	printf("done %s %lu %.6f\n", name, n, seconds() - start);
 }
 
 int main(int argc, char **argv)
@@ -117,7 +129,7 @@ int main(int argc, char **argv)
 
 	if (argc < 3 || argc % 2 != 1) {
 		puts("usage: post_poll_count PHASE N [PHASE N...]\n"
-		     "phases: idle, poll, post, batch; N operations each. Waits for a line before each.\n"
+		     "phases: poll, post, batch of N operations; idle, spin of N ms. Waits for a line before each.\n"
 		     "HYV_TEST_DEVICE names the device.");
 		return argc != 2 || strcmp(argv[1], "--help");
 	}

@@ -125,8 +125,11 @@ static void run_cycles(uint8_t *buf, size_t size)
 		die("the other process failed");
 }
 
-/* the process that registers, and is killed if it does not end by itself */
-static pid_t registrar(uint8_t *buf, size_t size)
+/*
+ * the process that registers, and is killed if it does not end by itself; @wait_for_line: opens
+ * the device, prints "open", and goes on when a line comes on standard input
+ */
+static pid_t registrar(uint8_t *buf, size_t size, bool wait_for_line)
 {
 	pid_t pid = fork();
 	struct ibv_mr *mr;
@@ -136,6 +139,10 @@ static pid_t registrar(uint8_t *buf, size_t size)
 	if (pid)
 		return pid;
 	rdma_open(&r, device_option());
+	if (wait_for_line) {
+		puts("open");
+		need(getchar() != EOF, "standard input");
+	}
 	start = seconds();
 	shared->registering = true;
 	mr = make_mr(&r, buf, size, ALL_ACCESS);
@@ -148,7 +155,7 @@ static pid_t registrar(uint8_t *buf, size_t size)
 
 /*
  * @after_ms: when to kill; 0: once the process has had half the time that a registration takes when
- * nobody disturbs it
+ * nobody disturbs it, and without waiting for a line
  */
 static void run_kill(uint8_t *buf, size_t size, unsigned int after_ms)
 {
@@ -157,13 +164,13 @@ static void run_kill(uint8_t *buf, size_t size, unsigned int after_ms)
 	pid_t pid;
 
 	if (!after_ms) {
-		pid = registrar(buf, size);
+		pid = registrar(buf, size, false);
 		if (waitpid(pid, &status, 0) != pid || status)
 			die("the undisturbed registration failed");
 		printf("undisturbed: %.0f ms\n", shared->took * 1e3);
 		delay = shared->took / 2;
 	}
-	pid = registrar(buf, size);
+	pid = registrar(buf, size, after_ms);
 	while (!shared->registering)
 		if (waitpid(pid, &status, WNOHANG))
 			die("the process ended early");
@@ -181,7 +188,8 @@ static void usage(void)
 	     "  -s MIB    size of the registration (1024)\n"
 	     "  -b PAGES  size of its physically contiguous pieces (1)\n"
 	     "  -k        kill the process that registers, in the middle of it\n"
-	     "  -a MS     kill it so long after it began\n"
+	     "  -a MS     kill it so long after it began, which it does when a line comes on standard\n"
+	     "            input after it has printed \"open\"; without -a: halfway\n"
 	     "HYV_TEST_DEVICE names the device.");
 }
 

@@ -396,13 +396,13 @@ static int qp_unknown_cq(void)
 
 /* ---- state changes ---- */
 
-/* brings @qp, which is in RESET, to @state by good calls */
+/* brings @qp, which is in RESET, to INIT, RTR, RTS or ERR by good calls */
 static void bring(struct ibv_qp *qp, enum ibv_qp_state state)
 {
 	struct ibv_qp_attr attr;
 	int mask;
 
-	if (state >= IBV_QPS_INIT && state <= IBV_QPS_RTS) {
+	if (state != IBV_QPS_RESET) {
 		mask = qp_init_attr(&attr);
 		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to INIT");
 	}

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# What several scenarios share; they source it. A place is "host" or a guest's number.
+
+export LONG=${HYV_LONG-}
+DEVICE_OF_HOST=rxe0
+PORT=18600	# of the next TCP connection that a pair of programs makes to exchange addresses
+
+# on PLACE CMD...: runs CMD there.
+on() {
+	local place=$1
+	shift
+	if [[ $place == host ]]; then "$@"; else guest "$place" "$@"; fi
+}
+
+ip_of() { if [[ $1 == host ]]; then guest_ip 254; else guest_ip "$1"; fi; }
+device_of() { if [[ $1 == host ]]; then echo "$DEVICE_OF_HOST"; else echo hyv0; fi; }
+
+# gid_of PLACE: index of the device's first GID that is an IPv4 address.
+declare -A GID_OF=()
+gid_of() {
+	on "$1" cat /sys/class/infiniband/"$(device_of "$1")"/ports/1/gids/{0,1,2,3} </dev/null 2>/dev/null |
+		awk '/^0000:0000:0000:0000:0000:ffff:/ {print NR - 1; exit}'
+}
+
+listening() { on "$1" ss -Hltn "sport = :$2" </dev/null | grep -q .; }
+
+# pair SERVER CLIENT PROGRAM ARG...: PROGRAM, of ibverbs-utils or perftest, on two places that talk to each other. Succeeds when both do.
+pair() {
+	local server=$1 client=$2 pid code=0 place gid=-g
+	shift 2
+	[[ $1 != ib_* ]] || gid=-x
+	PORT=$((PORT + 1))
+	for place in "$server" "$client"; do
+		[[ ${GID_OF[$place]-} ]] || GID_OF[$place]=$(gid_of "$place")
+	done
+	on "$server" timeout 120 "$@" -p $PORT -d "$(device_of "$server")" $gid "${GID_OF[$server]}" </dev/null >"$RUN/server.out" 2>&1 &
+	pid=$!
+	wait_for 30 listening "$server" $PORT &&
+		on "$client" timeout 120 "$@" -p $PORT -d "$(device_of "$client")" $gid "${GID_OF[$client]}" "$(ip_of "$server")" </dev/null || code=$?
+	wait $pid || code=$?
+	((code == 0)) || { echo "the server's output:"; cat "$RUN/server.out"; }
+	return $code
+}
+
+# native_device: the host's RDMA device, for scenarios that start their guests themselves.
+native_device() { load_window && { [[ -d /sys/class/infiniband/rxe0 ]] || rxe_up rxe0; }; }
+
+# hyv_guest N [OPTION...]: hyvd and guest N with the options of vm_start, and its device.
+hyv_guest() {
+	hyvd_start "$1" rxe0 && vm_start "$@" && vm_wait "$1" && guest_hyv_up "$1"
+}
+
+not() { ! "$@"; }
+equal() { [[ $1 == "$2" ]] || { echo "got '$1', wanted '$2'"; return 1; }; }
+says() { grep -E -e "$2" "$1" || { cat "$1"; return 1; }; }	# says FILE REGEX

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves that nothing outlives its owner: a guest's process, its module, the guest, QEMU and hyvd die in mid-traffic, and each time the
+# host's objects, windows and pinned pages are what they were before, and who is left goes on.
+# lab: --guests 0 --timeout 900
+. /hyv/tests/e2e/common.bash
+
+# traffic N: verbs_traffic in guest N, in the background, until data has passed
+traffic() {
+	guest "$1" verbs_traffic </dev/null >"$RUN/traffic" 2>&1 &
+	TRAFFIC=$!
+	wait_for 60 grep -q '^running' "$RUN/traffic"
+}
+# ended_well: the application was told that the device is gone, got errors and no hang
+ended_well() {
+	wait $TRAFFIC || { cat "$RUN/traffic"; return 1; }
+	says "$RUN/traffic" 'event: .*(FATAL|fatal)' && says "$RUN/traffic" 'create_cq: E' && says "$RUN/traffic" 'destroying: success'
+}
+objects() { rdma resource show | awk '{for (i = 3; i < NF; i += 2) n += $(i + 1)} END {print n}'; }
+
+check "the host's device" native_device
+baseline_save
+cp "$RUN/baseline" "$RUN/baseline.bare"
+check "a guest is up" hyv_guest 1 || exit 1
+baseline_save
+
+idle=$(objects)
+check "traffic in the guest" traffic 1
+check "it has objects on the host" test "$(objects)" -gt "$idle"
+check "its process is killed" guest 1 pkill -KILL -x verbs_traffic
+check "nothing of it is left" baseline_check
+
+check "traffic in the guest" traffic 1
+check "the module is removed under it" guest 1 rmmod virtio_hyv
+check "the application is told, and ends" ended_well
+check "nothing of it is left" baseline_check
+check "the module comes back" guest_hyv_up 1
+check "the device works again" guest 1 verbs_scale --qps 2
+
+check "traffic in the guest" traffic 1
+check "the guest reboots" vm_reboot 1
+check "nothing of it is left" baseline_check
+check "the device is there after the reboot" guest_hyv_up 1
+check "and works" guest 1 verbs_scale --qps 2
+
+check "traffic in the guest" traffic 1
+check "QEMU is killed" vm_kill 1
+check "hyvd ends with it" wait_for 20 gone "$(hyvd_pid 1)"
+cp "$RUN/baseline.bare" "$RUN/baseline"
+check "nothing of the guest is left" baseline_check
+
+check "a guest is up" hyv_guest 1
+check "traffic in the guest" traffic 1
+check "hyvd is killed" hyvd_kill 1
+check "the application is told, and ends" ended_well
+check "the guest goes on" guest 1 true
+check "a new application gets an error and no hang" not guest 1 timeout 30 verbs_scale --qps 2
+check "the module can be removed" guest 1 timeout 60 rmmod virtio_hyv
+vm_stop 1
+check "nothing of the guest is left" baseline_check

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves by counting that polling a CQ causes no VM exit, and that posting causes at most one, and none while the daemon polls the doorbells.
+# post_poll_count marks the phases; what the guest's timers cost while it computes is measured in a phase "spin" and subtracted.
+# lab: --guests 0 --timeout 900
+. /hyv/tests/e2e/common.bash
+
+# phases PHASE N...: runs them in guest 1 and sets EXITS[phase], SECS[phase] and OPS[phase].
+declare -A EXITS SECS OPS
+phases() {
+	local to from before what phase ops secs pid
+	rm -f "$RUN/to" "$RUN/from"
+	mkfifo "$RUN/to" "$RUN/from"
+	guest 1 post_poll_count "$@" <"$RUN/to" >"$RUN/from" &
+	pid=$!
+	exec {to}>"$RUN/to" {from}<"$RUN/from"
+	while read -r what phase ops secs <&$from; do
+		if [[ $what == ready ]]; then
+			before=$(exits 1)
+			echo >&$to
+		else
+			EXITS[$phase]=$(($(exits 1) - before)) OPS[$phase]=$ops SECS[$phase]=$secs
+			echo "# $phase: $ops operations in $secs s, ${EXITS[$phase]} exits"
+		fi
+	done
+	exec {to}>&- {from}<&-
+	wait $pid
+}
+
+# per_op PHASE: exits per operation beyond what the same time of computing costs, never below 0
+per_op() {
+	awk -v e="${EXITS[$1]}" -v t="${SECS[$1]}" -v n="${OPS[$1]}" -v e0="${EXITS[spin]}" -v t0="${SECS[spin]}" \
+		'BEGIN {x = (e - e0 * t / t0) / n; printf "%.4f\n", x > 0 ? x : 0}'
+}
+# at_most PHASE LIMIT
+at_most() {
+	local x
+	x=$(per_op "$1")
+	echo "# $1: $x exits per operation"
+	awk -v x="$x" -v l="$2" 'BEGIN {exit !(x <= l)}'
+}
+
+# counted MICROSECONDS: phases in a guest whose daemon goes on polling so long
+counted() {
+	hyvd_start 1 rxe0 -- --poll-us "$1" && vm_start 1 && vm_wait 1 && guest_hyv_up 1 &&
+		phases spin 2000 poll 200000 post "$((LONG ? 10000 : 1000))" batch "$((LONG ? 10000 : 1000))"
+}
+
+check "the host's device" native_device
+check "phases with a daemon that sleeps at once" counted 0 || exit 1
+check "polling causes no exit (below 0.01)" at_most poll 0.01
+check "posting causes at most one exit" at_most post 1.1
+check "posting in batches causes at most one exit" at_most batch 1.1
+vm_stop 1
+hyvd_kill 1
+check "phases with a daemon that polls on" counted 1000000 || exit 1
+check "polling causes no exit (below 0.01)" at_most poll 0.01
+check "posting causes none while the daemon is awake" at_most post 0.05
+check "posting in batches causes none while the daemon is awake" at_most batch 0.05

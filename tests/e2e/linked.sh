@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves that two guests talk over a link: each has another rxe device, the two devices are in two network namespaces joined by a veth
+# pair, and the packets are counted on it.
+#
+#   guest 1 -- rxe1 -- v1 [ns1] ====== [ns2] v2 -- rxe2 -- guest 2
+#
+# 6.12's rxe knows the initial namespace alone, so this is for 7.3.
+# lab: --guests 0 --timeout 900
+. /hyv/tests/e2e/common.bash
+
+if [[ $HYV_KERNEL == 6.12 ]]; then
+	skip "two guests over a link" "rxe of 6.12 has no network namespaces"
+	exit
+fi
+
+topology() {
+	local n
+	modprobe -a veth rdma_rxe ib_uverbs && load_window || return
+	ip link add v1 type veth peer name v2 || return
+	for n in 1 2; do
+		ip netns add ns$n && ip link set v$n netns ns$n && ip -n ns$n addr add 10.9.1.$n/24 dev v$n &&
+			ip -n ns$n link set v$n up && ip netns exec ns$n rdma link add rxe$n type rxe netdev v$n || return
+	done
+}
+start() {
+	local n
+	for n in 1 2; do hyvd_start $n rxe$n && vm_start $n || return; done
+	for n in 1 2; do vm_wait $n && guest_hyv_up $n || return; done
+}
+packets() { ip -n ns1 -s -j link show v1 | python3 -c 'import json, sys; s = json.load(sys.stdin)[0]["stats64"]; print(s["tx"]["packets"] + s["rx"]["packets"])'; }
+
+# travels BYTES CMD...: CMD, after which at least as many bytes have gone over the link, in packets of at most 1500 bytes
+travels() {
+	local before bytes=$1
+	shift
+	before=$(packets)
+	"$@" || return
+	echo "# $(($(packets) - before)) packets for $bytes bytes"
+	(($(packets) - before >= bytes / 1500))
+}
+
+mkdir -p /run/netns
+check "two rxe devices on a veth pair" topology || exit 1
+check "two guests, one on each" start || exit 1
+baseline_save
+for size in 1 4096 ${LONG:+65536} 1048576; do
+	n=$((size > 65536 ? 20 : 200))
+	check "1 2: ibv_rc_pingpong -s $size -c" travels $((2 * n * size)) pair 1 2 ibv_rc_pingpong -s $size -n $n -c
+	check "1 2: ibv_rc_pingpong -s $size -c -e" travels $((2 * n * size)) pair 1 2 ibv_rc_pingpong -s $size -n $n -c -e
+done
+for op in send write read; do
+	check "1 2: ib_${op}_lat" travels 6400 pair 1 2 ib_${op}_lat -n 100 -F
+	check "1 2: ib_${op}_bw" travels $((100 * 65536)) pair 1 2 ib_${op}_bw -n 100 -F
+	check "1 2: ib_${op}_bw -q 16" travels $((50 * 16 * 4096)) pair 1 2 ib_${op}_bw -n 50 -s 4096 -q 16 -F
+done
+check "1 2: ib_atomic_lat" travels 800 pair 1 2 ib_atomic_lat -n 100 -F
+check "nothing is left on the host" baseline_check
