@@ -7,9 +7,10 @@
 #   rxe_up NAME [ADDR/LEN] [NETDEV]     rxe_down NAME
 #   hyvd_start N DEVICE... [-- ARG...]  hyvd_pid N   hyvd_kill N
 #   vm_start N [option...] [-- QEMU-ARG...]  vm_wait N  vm_stop N  vm_kill N  vm_reboot N  qemu_pid N  guest_hyv_up N  exits N [KIND]
+#   guest_ip N: N's address on the ordinary network (no RDMA), 254 for the host's
 #   baseline_save       baseline_check [SECONDS]
 
-# HYV_KERNEL: the host's kernel, short; HYV_GUEST_KERNEL: the guests'; HYV_GUESTS: how many; RESULTS: the scenario's directory.
+# HYV_KERNEL: the host's kernel, short; HYV_GUEST_KERNEL: the guests'; HYV_GUESTS: how many; HYV_LONG: not empty for full counts; RESULTS: the scenario's directory.
 RUN=/run/hyv
 mkdir -p $RUN
 
@@ -103,16 +104,26 @@ vm_start() {
 	q=(qemu-system-x86_64 -name "guest$n" -accel kvm -cpu host -smp "$cpus" -m "$mem" -machine pc,memory-backend=m
 		-object "memory-backend-memfd,id=m,size=$mem,$share" -nodefaults -display none -serial "file:$RUN/guest$n.log"
 		-qmp "unix:$RUN/qmp-$n.sock,server=on,wait=off" -kernel "/hyv/boot/vmlinuz-$kernel" -initrd "/hyv/boot/initrd-$kernel"
-		-append "console=ttyS0 loglevel=5 panic=0 log_buf_len=4M rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$n hyv.kernel=$kernel"
+		-append "console=ttyS0 loglevel=5 panic=0 log_buf_len=1M mitigations=off cryptomgr.notests=1 no_timer_check tsc=reliable 8250.nr_uarts=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$n hyv.kernel=$kernel"
 		-drive file=/dev/vda,if=virtio,format=raw,readonly=on,file.locking=off
 		-fsdev local,id=hyv,path=/hyv,security_model=none,readonly=on -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
 		-device "vhost-vsock-pci,guest-cid=$((10 + n))")
+	net_up "$n" && q+=(-netdev "tap,id=n$n,ifname=tap$n,script=no,downscript=no" -device "virtio-net-pci,netdev=n$n,romfile=,mac=52:54:00:00:00:0$n")
 	[[ ! $hyv || ! -S $sock ]] || q+=(-chardev "socket,id=c$n,path=$sock"
 		-device "vhost-user-test-device-pci,virtio-id=38,num_vqs=3,vq_size=256,config_size=64,chardev=c$n")
 	rm -f "$RUN/guest$n.log"
 	setsid "${q[@]}" "$@" </dev/null >"$RUN/qemu-$n.log" 2>&1 &
 	echo $! >"$RUN/qemu-$n.pid"
 }
+
+# net_up N: the ordinary network, for programs that exchange addresses over TCP: guests and host on one bridge.
+net_up() {
+	if [[ ! -e /sys/class/net/br0 ]]; then
+		modprobe -a tun bridge && ip link add br0 type bridge && ip addr add "$(guest_ip 254)/24" dev br0 && ip link set br0 up || return
+	fi
+	[[ -e /sys/class/net/tap$1 ]] || { ip tuntap add "tap$1" mode tap && ip link set "tap$1" master br0 up; }
+}
+guest_ip() { echo "10.8.0.$1"; }
 
 # vm_wait N [SECONDS]: waits until guest N takes commands; fails at once, with QEMU's messages, when QEMU is gone.
 vm_wait() {
