@@ -45,7 +45,8 @@ acceleration() {
 
 # start_host IMAGE KERNEL MEM: boots the host VM and waits until it takes commands.
 start_host() {
-	local image=$1 kernel=$2 mem=$3 i q k init
+	local image=$1 kernel=$2 mem=$3 i q k init accel
+	accel=$(acceleration)
 	mkdir -p "$L/share/boot" "$L/results"
 	kernel_versions "$image"
 	[[ ${KVER[$kernel]-} ]] || die "no kernel $kernel in the image; there are: ${!KVER[*]}"
@@ -55,11 +56,11 @@ start_host() {
 		rsync -a "$init" "$L/share/boot/initrd-$k"
 		rsync -a "$image/vmlinuz-$k" "$L/share/boot/"
 	done
-	# shellcheck disable=SC2046 # options, meant to be split
-	q=(qemu-system-x86_64 -name "hyv-$NAME" $(acceleration) -smp 2 -m "$mem" -nodefaults -display none -no-reboot
+	# shellcheck disable=SC2206 # options, meant to be split
+	q=(qemu-system-x86_64 -name "hyv-$NAME" $accel -smp 2 -m "$mem" -nodefaults -display none -no-reboot
 		-serial "file:$L/serial.log" -pidfile "$L/qemu.pid"
 		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
-		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M rcupdate.rcu_cpu_stall_timeout=300 hyv.role=host hyv.kernel=$kernel"
+		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off rcupdate.rcu_cpu_stall_timeout=300 hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"
 		-drive "file=$image/root.ext4,if=virtio,format=raw,readonly=on,file.locking=off"
 		-fsdev "local,id=hyv,path=$L/share,security_model=none,readonly=on" -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
 		-fsdev "local,id=res,path=$L/results,security_model=none" -device virtio-9p-pci,fsdev=res,mount_tag=results
@@ -76,7 +77,7 @@ start_host() {
 		lab_alive || { cat "$L/qemu.log" >&2; die "QEMU did not start the host VM"; }
 		sleep 0.1
 	done
-	timeout ${BOOT_TIMEOUT:-60} "$L/share/bin/lab-agent" run "unix:$L/cmd" true </dev/null ||
+	timeout 300 "$L/share/bin/lab-agent" run "unix:$L/cmd" true </dev/null ||
 		{ tail -20 "$L/serial.log" >&2; die "the host VM does not answer; its log: $L/serial.log"; }
 }
 

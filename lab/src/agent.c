@@ -24,6 +24,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -290,12 +291,20 @@ static int serve_session(int conn, uint64_t *nonce)
 	return ret;
 }
 
+/* Serves one client, after whatever an earlier one left in front of the hello. */
 static void serve_connection(int conn)
 {
-	struct hello hello;
+	struct hello hello = { 0 };
 	int ret = 1;
 
-	if (read_all(conn, &hello, sizeof(hello)) || hello.magic != MAGIC)
+	if (read_all(conn, &hello, FRAME_HEAD))
+		return;
+	while (hello.magic != MAGIC) {
+		memmove(&hello, (char *)&hello + 1, FRAME_HEAD - 1);
+		if (read_all(conn, (char *)&hello + FRAME_HEAD - 1, 1))
+			return;
+	}
+	if (read_all(conn, &hello.nonce, sizeof(hello.nonce)))
 		return;
 	while (ret == 1)
 		ret = serve_session(conn, &hello.nonce);
@@ -329,21 +338,17 @@ static int serve_vsock(void)
 /* One client at a time. The port reports a hang-up while no client is there, and offers no way to wait for one. */
 static int serve_port(const char *path)
 {
-	for (;;) {
-		int fd = open(path, O_RDWR | O_CLOEXEC);
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-		if (fd < 0) {
-			perror(path);
-			return 1;
-		}
-		while (poll(&p, 1, -1) >= 0 && (p.revents & POLLHUP))
+	if (fd < 0) {
+		perror(path);
+		return 1;
+	}
+	for (;;) {
+		while (poll(&p, 1, -1) < 0 || !(p.revents & POLLIN))
 			usleep(50000);
 		serve_connection(fd);
-		/* the client has its answer, and closes; what it still had under way goes with this open of the port */
-		for (int i = 0; i < 40 && poll(&p, 1, 0) >= 0 && !(p.revents & POLLHUP); i++)
-			usleep(5000);
-		close(fd);
 	}
 }
 
@@ -500,6 +505,8 @@ int main(int argc, char **argv)
 	int conn;
 
 	signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && !strcmp(argv[1], "run"))
+		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a shell function in the background is a shell that waits for this process */
 	if (argc == 2 && !strcmp(argv[1], "serve-vsock"))
 		return serve_vsock();
 	if (argc == 3 && !strcmp(argv[1], "serve-port"))
