@@ -303,7 +303,8 @@ int query_gid_exec(struct cmd *cmd)
 	const struct hyv_req_query_gid *req = cmd->req;
 	struct hyv_resp_query_gid *resp = cmd->resp;
 	struct device *dev = find_device(cmd, req->device, req->reserved);
-	uint32_t port = le32toh(req->port), index = le32toh(req->index), flags = 0;
+	uint64_t port = le32toh(req->port), index = le32toh(req->index); /* the ABI wants 64 bits */
+	uint32_t flags = 0;
 	struct ib_uverbs_gid_entry entry = { 0 };
 	struct uverbs_call call;
 	int ret;
