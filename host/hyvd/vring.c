@@ -79,7 +79,7 @@ struct virtq_used {
  * @used_idx: index of the next entry to give back
  * @signalled: @used_idx when the guest was last considered for an interrupt
  * @in_flight: chains taken and not given back
- * @generation: number of starts
+ * @generation: number of starts and stops
  */
 struct vring {
 	struct gmem *gm;
@@ -239,6 +239,7 @@ int vring_start(struct vring *vr, uint64_t features)
 void vring_stop(struct vring *vr)
 {
 	vr->running = false;
+	vr->generation++;
 }
 
 bool vring_running(const struct vring *vr)

@@ -54,8 +54,8 @@ void vring_push(struct vring *vr, const struct vring_chain *chain, uint32_t writ
 void vring_signal(struct vring *vr);
 
 /**
- * vring_generation() - Return: a number that differs after each start, to tell chains of an
- * earlier one
+ * vring_generation() - Return: a number that changes at each start and stop. A chain that was taken
+ * under another one is to be forgotten; its buffers may belong to somebody else by now.
  */
 uint64_t vring_generation(const struct vring *vr);
 

@@ -12,10 +12,13 @@
  * struct vu_dev_ops - what vu_dev calls, always on the event loop's thread
  * @kick: the guest notified ring @queue; or it may have before the ring started, once after each
  *         start
- * @stop: the rings stop (reset, reboot, shutdown of the guest): forget every chain; after it none
- *         may be pushed
- * @window_live: end of vu_dev_map_window(): 0 when the guest sees the window, or a negative errno
+ * @stop: the rings stop (reset, reboot, shutdown of the guest, or a pause of the VM, which looks
+ *         the same): forget every chain; after it none may be pushed
+ * @window_live: end of a vu_dev_map_window() that no stop overtook: 0 when the guest sees the
+ *         window, or a negative errno
  * @disconnect: QEMU is gone, after @stop if rings ran
+ *
+ * None of them may destroy the device.
  */
 struct vu_dev_ops {
 	void (*kick)(void *arg, unsigned int queue);
@@ -26,7 +29,7 @@ struct vu_dev_ops {
 
 /**
  * struct vu_dev_setup - what the device is
- * @listen_fd: listening UNIX stream socket; one connection is accepted from it
+ * @listen_fd: listening UNIX stream socket; one connection is accepted from it; still the caller's
  * @num_queues: virtqueues
  * @config: configuration space, copied
  * @window_size: bytes of shared-memory region 0, a power of two
@@ -60,8 +63,8 @@ struct vring *vu_dev_vring(struct vu_dev *dev, unsigned int queue);
  * @fd: file to map from offset 0 for the region's size; still the caller's
  *
  * Return: 0 and a later ops->window_live(); -EOPNOTSUPP when QEMU has no shared-memory support
- * (logged with the remedy);
- * -EAGAIN when the rings do not run.
+ * (logged with the remedy); -EAGAIN when the rings do not run; -EALREADY when it is under way or
+ * done since the last start.
  */
 int vu_dev_map_window(struct vu_dev *dev, int fd);
 

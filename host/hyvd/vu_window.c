@@ -135,8 +135,8 @@ static void finish(struct vu_window *w, int error)
 	w->live(w->arg, error);
 }
 
-/* Give the channel up. A handshake under way ends with @error. */
-static void close_channel(struct vu_window *w, int error)
+/* Give the channel up, and a handshake that is under way. */
+static void close_channel(struct vu_window *w)
 {
 	w->source = sd_event_source_disable_unref(w->source);
 	vu_rx_reset(&w->rx);
@@ -146,7 +146,7 @@ static void close_channel(struct vu_window *w, int error)
 	w->step = IDLE;
 	w->stale = false;
 	if (w->wanted)
-		finish(w, error);
+		finish(w, -ECONNRESET);
 }
 
 void vu_window_destroy(struct vu_window *w)
@@ -154,7 +154,7 @@ void vu_window_destroy(struct vu_window *w)
 	if (!w)
 		return;
 	drop_map(w);
-	close_channel(w, 0);
+	close_channel(w);
 	sd_event_unref(w->loop);
 	free(w);
 }
@@ -175,7 +175,7 @@ static struct request compose(const struct vu_window *w)
 static void send_failed(struct vu_window *w, int err)
 {
 	log_err("cannot send on QEMU's back-end channel: %s", strerror(-err));
-	close_channel(w, err);
+	close_channel(w);
 }
 
 /* Send the first byte of a map or unmap request; see above. */
@@ -296,7 +296,7 @@ static int on_channel(sd_event_source *source, int fd, uint32_t revents, void *a
 			break;
 		if (ret < 0) {
 			log_warn("QEMU's back-end channel is lost: %s", strerror(-ret));
-			close_channel(w, ret);
+			close_channel(w);
 			break;
 		}
 		handle_answer(w);
@@ -308,7 +308,7 @@ int vu_window_set_channel(struct vu_window *w, int fd)
 {
 	int err;
 
-	close_channel(w, -ECONNRESET);
+	close_channel(w);
 	if (fd < 0)
 		return 0;
 	err = sd_event_add_io(w->loop, &w->source, fd, EPOLLIN, on_channel, w);
