@@ -349,6 +349,7 @@ static int serve_port(const char *path)
 		while (poll(&p, 1, -1) < 0 || !(p.revents & POLLIN))
 			usleep(50000);
 		serve_connection(fd);
+		usleep(20000);	/* while no client is there, the port is readable, and empty */
 	}
 }
 
