@@ -11,19 +11,26 @@
 #include "../../common/random.h"
 #include "rdma.h"
 
-#define SAMPLE	64u	/* bytes at each end, or as many as there are */
+#define SAMPLE 64u /* bytes at each end, or as many as there are */
 
-/** struct rig - a QP connected to itself, and a known good region */
+/** struct rig - two QPs connected to each other, of which @qp asks, and a known good region */
 struct rig {
 	struct rdma r;
 	struct ibv_cq *cq;
 	struct ibv_qp *qp;
+	struct ibv_qp *peer;
 	struct ibv_mr *mr;
 	uint8_t *buf;
 };
 
-static uint8_t *memory;	/* where regions under test lie */
+static uint8_t *memory; /* where regions under test lie */
 static struct rnd rng;
+
+static void connect(struct rig *rig)
+{
+	qp_connect(&rig->r, rig->qp, rig->peer->qp_num);
+	qp_connect(&rig->r, rig->peer, rig->qp->qp_num);
+}
 
 static void refused(struct rig *rig, const char *what)
 {
@@ -31,8 +38,9 @@ static void refused(struct rig *rig, const char *what)
 
 	if (status != IBV_WC_REM_ACCESS_ERR)
 		die("%s without the right to: %s", what, ibv_wc_status_str(status));
-	qp_reset(rig->qp); /* the error has ended it */
-	qp_connect(&rig->r, rig->qp, rig->qp->qp_num);
+	qp_reset(rig->qp); /* the error has ended both */
+	qp_reset(rig->peer);
+	connect(rig);
 }
 
 /* moves @n bytes from @rig's buffer to @at in @mr by a remote write, or the other way by a read */
@@ -149,8 +157,18 @@ static unsigned int all_access_rights(struct rig *rig)
 
 static unsigned int fixed_sizes(struct rig *rig, size_t max)
 {
-	static const size_t sizes[] = { 1, 2, 63, 4095, 4096, 4097, 65536, 1 << 20, (2 << 20) + 1,
-					64 << 20, (256 << 20) - 1, 1 << 30 };
+	static const size_t sizes[] = { 1,
+					2,
+					63,
+					4095,
+					4096,
+					4097,
+					65536,
+					1 << 20,
+					(2 << 20) + 1,
+					64 << 20,
+					(256 << 20) - 1,
+					1 << 30 };
 	static const size_t offsets[] = { 0, 1, 4095 };
 	unsigned int i, k, n = 0;
 
@@ -226,21 +244,23 @@ int main(int argc, char **argv)
 	if (!max)
 		die("-m cannot be 0");
 	rnd_init(&rng, "mr_sizes");
-	memory = mmap(NULL, max + 65536 + 4096, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, max + 65536 + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
 	need(memory != MAP_FAILED, "mmap");
 	rdma_open(&rig.r, device_option());
 	rig.cq = make_cq(&rig.r, 16);
 	rig.qp = make_qp(&rig.r, rig.cq, 4);
+	rig.peer = make_qp(&rig.r, rig.cq, 4);
 	rig.buf = calloc(1, SAMPLE);
 	need(rig.buf, "calloc");
 	rig.mr = make_mr(&rig.r, rig.buf, SAMPLE, ALL_ACCESS);
-	qp_connect(&rig.r, rig.qp, rig.qp->qp_num);
+	connect(&rig);
 
 	done = all_access_rights(&rig) + fixed_sizes(&rig, max) + random_sizes(&rig, count, max);
 	read_only(&rig);
 
-	need(!ibv_destroy_qp(rig.qp) && !ibv_dereg_mr(rig.mr) && !ibv_destroy_cq(rig.cq),
+	need(!ibv_destroy_qp(rig.qp) && !ibv_destroy_qp(rig.peer) && !ibv_dereg_mr(rig.mr) &&
+		     !ibv_destroy_cq(rig.cq),
 	     "destroying");
 	rdma_close(&rig.r);
 	printf("%u regions verified\n", done + 1);

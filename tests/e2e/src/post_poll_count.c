@@ -15,8 +15,8 @@
 #include <unistd.h>
 #include "rdma.h"
 
-#define SIZE	64u
-#define DEPTH	64
+#define SIZE  64u
+#define DEPTH 64
 
 /** struct rig - a QP connected to itself; @buf is written from its first to its second half */
 struct rig {
@@ -96,10 +96,8 @@ static const struct {
 	const char *name;
 	void (*run)(struct rig *rig, unsigned long n);
 } phases[] = {
-	{ "idle", idle },
-	{ "spin", spin },
-	{ "poll", poll_empty },
-	{ "post", post_one_by_one },
+	{ "idle", idle },	 { "spin", spin },
+	{ "poll", poll_empty },	 { "post", post_one_by_one },
 	{ "batch", post_batch },
 };
 

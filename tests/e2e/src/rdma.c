@@ -170,8 +170,8 @@ int qp_rts_attr(struct ibv_qp_attr *attr)
 		.rnr_retry = 7,
 		.max_rd_atomic = 4,
 	};
-	return IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
-	       IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC;
+	return IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_SQ_PSN |
+	       IBV_QP_MAX_QP_RD_ATOMIC;
 }
 
 void qp_connect(struct rdma *r, struct ibv_qp *qp, uint32_t dest_qpn)

@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PORT		1
-#define WAIT_SECONDS	60	/* a completion that takes longer will not come */
-#define ALL_ACCESS                                                                       \
-	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ |     \
+#define PORT	     1
+#define WAIT_SECONDS 60 /* a completion that takes longer will not come */
+#define ALL_ACCESS \
+	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | \
 	 IBV_ACCESS_REMOTE_ATOMIC)
 
 /** struct rdma - an open device and what a queue pair needs to know of it */

@@ -14,11 +14,11 @@
 #include <unistd.h>
 #include "rdma.h"
 
-#define PAGE	4096ull
+#define PAGE 4096ull
 
 /** struct shared - between the processes; a cycle is one QP created and destroyed */
 struct shared {
-	atomic_ulong begun;	/* cycles */
+	atomic_ulong begun; /* cycles */
 	atomic_ulong ended;
 	atomic_bool stop;
 	atomic_bool registering;

@@ -10,10 +10,25 @@
 #include <unistd.h>
 #include "rdma.h"
 
-#define SIZE	65536
+#define SIZE 65536
 
 static struct rdma r;
-static void *memory;	/* SIZE bytes, writable */
+static void *memory; /* SIZE bytes, writable */
+
+/** struct bad_call - @run returns an errno, or 0 */
+struct bad_call {
+	const char *name;
+	int (*run)(void);
+};
+
+/* begins a function that is one of the calls; they run in the order of this file */
+#define CASE(name) \
+	static int name(void); \
+	static const struct bad_call call_##name \
+		__attribute__((section("calls"), used, no_reorder)) = { #name, name }; \
+	static int name(void)
+
+extern const struct bad_call __start_calls[], __stop_calls[];
 
 /* ---- memory regions ---- */
 
@@ -39,52 +54,52 @@ static int reg_mapped(int prot, int access)
 	return ret;
 }
 
-static int mr_good(void)
+CASE(mr_good)
 {
 	return reg(memory, SIZE, ALL_ACCESS);
 }
 
-static int mr_unknown_access(void)
+CASE(mr_unknown_access)
 {
 	return reg(memory, SIZE, 1 << 19);
 }
 
-static int mr_unknown_optional_access(void)
+CASE(mr_unknown_optional_access)
 {
 	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | 1 << 29);
 }
 
-static int mr_remote_write_only(void)
+CASE(mr_remote_write_only)
 {
 	return reg(memory, SIZE, IBV_ACCESS_REMOTE_WRITE);
 }
 
-static int mr_remote_atomic_only(void)
+CASE(mr_remote_atomic_only)
 {
 	return reg(memory, SIZE, IBV_ACCESS_REMOTE_ATOMIC);
 }
 
-static int mr_on_demand(void)
+CASE(mr_on_demand)
 {
 	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ON_DEMAND);
 }
 
-static int mr_huge_pages(void)
+CASE(mr_huge_pages)
 {
 	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_HUGETLB);
 }
 
-static int mr_zero_based(void)
+CASE(mr_zero_based)
 {
 	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ZERO_BASED);
 }
 
-static int mr_window_bind(void)
+CASE(mr_window_bind)
 {
 	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND);
 }
 
-static int mr_unmapped(void)
+CASE(mr_unmapped)
 {
 	void *p = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -92,7 +107,7 @@ static int mr_unmapped(void)
 	return reg(p, SIZE, IBV_ACCESS_LOCAL_WRITE);
 }
 
-static int mr_half_unmapped(void)
+CASE(mr_half_unmapped)
 {
 	uint8_t *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int ret;
@@ -103,52 +118,52 @@ static int mr_half_unmapped(void)
 	return ret;
 }
 
-static int mr_read_only_as_writable(void)
+CASE(mr_read_only_as_writable)
 {
 	return reg_mapped(PROT_READ, IBV_ACCESS_LOCAL_WRITE);
 }
 
-static int mr_read_only(void)
+CASE(mr_read_only)
 {
 	return reg_mapped(PROT_READ, 0);
 }
 
-static int mr_no_access_memory(void)
+CASE(mr_no_access_memory)
 {
 	return reg_mapped(PROT_NONE, 0);
 }
 
-static int mr_zero_length(void)
+CASE(mr_zero_length)
 {
 	return reg(memory, 0, IBV_ACCESS_LOCAL_WRITE);
 }
 
-static int mr_zero_length_null(void)
+CASE(mr_zero_length_null)
 {
 	return reg(NULL, 0, IBV_ACCESS_LOCAL_WRITE);
 }
 
-static int mr_null(void)
+CASE(mr_null)
 {
 	return reg(NULL, SIZE, IBV_ACCESS_LOCAL_WRITE);
 }
 
-static int mr_huge_length(void)
+CASE(mr_huge_length)
 {
 	return reg(memory, 1ull << 46, IBV_ACCESS_LOCAL_WRITE);
 }
 
-static int mr_wrapping_length(void)
+CASE(mr_wrapping_length)
 {
 	return reg(memory, SIZE_MAX - 4096, IBV_ACCESS_LOCAL_WRITE);
 }
 
-static int mr_kernel_address(void)
+CASE(mr_kernel_address)
 {
 	return reg((void *)0xffff800000000000ull, SIZE, IBV_ACCESS_LOCAL_WRITE);
 }
 
-static int mr_iova_misaligned(void)
+CASE(mr_iova_misaligned)
 {
 	struct ibv_mr *mr;
 
@@ -157,7 +172,7 @@ static int mr_iova_misaligned(void)
 	return mr ? ibv_dereg_mr(mr) : errno;
 }
 
-static int mr_iova(void)
+CASE(mr_iova)
 {
 	struct ibv_mr *mr;
 
@@ -167,7 +182,7 @@ static int mr_iova(void)
 }
 
 /* as an ordinary user who may lock less than the region has */
-static int mr_over_memlock(void)
+CASE(mr_over_memlock)
 {
 	struct rlimit old, small = { 4096, RLIM_INFINITY };
 	int ret;
@@ -180,7 +195,7 @@ static int mr_over_memlock(void)
 	return ret;
 }
 
-static int mr_unknown_pd(void)
+CASE(mr_unknown_pd)
 {
 	uint32_t handle = r.pd->handle;
 	int ret;
@@ -191,7 +206,7 @@ static int mr_unknown_pd(void)
 	return ret;
 }
 
-static int mr_dereg_unknown(void)
+CASE(mr_dereg_unknown)
 {
 	struct ibv_mr *mr = make_mr(&r, memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
 	uint32_t handle = mr->handle;
@@ -216,42 +231,42 @@ static int cq(int cqe, int vector)
 	return c ? ibv_destroy_cq(c) : errno;
 }
 
-static int cq_good(void)
+CASE(cq_good)
 {
 	return cq(16, 0);
 }
 
-static int cq_no_entries(void)
+CASE(cq_no_entries)
 {
 	return cq(0, 0);
 }
 
-static int cq_negative_entries(void)
+CASE(cq_negative_entries)
 {
 	return cq(-1, 0);
 }
 
-static int cq_most_entries(void)
+CASE(cq_most_entries)
 {
 	return cq(r.attr.max_cqe, 0);
 }
 
-static int cq_too_many_entries(void)
+CASE(cq_too_many_entries)
 {
 	return cq(r.attr.max_cqe + 1, 0);
 }
 
-static int cq_vector_too_high(void)
+CASE(cq_vector_too_high)
 {
 	return cq(16, r.ctx->num_comp_vectors);
 }
 
-static int cq_vector_negative(void)
+CASE(cq_vector_negative)
 {
 	return cq(16, -1);
 }
 
-static int cq_destroy_with_qp(void)
+CASE(cq_destroy_with_qp)
 {
 	struct ibv_cq *c = make_cq(&r, 16);
 	struct ibv_qp *qp = make_qp(&r, c, 4);
@@ -262,7 +277,7 @@ static int cq_destroy_with_qp(void)
 	return ret;
 }
 
-static int cq_arm_unknown(void)
+CASE(cq_arm_unknown)
 {
 	struct ibv_cq *c = make_cq(&r, 16);
 	uint32_t handle = c->handle;
@@ -275,7 +290,7 @@ static int cq_arm_unknown(void)
 	return ret;
 }
 
-static int channel_destroy_with_cq(void)
+CASE(channel_destroy_with_cq)
 {
 	struct ibv_comp_channel *channel = ibv_create_comp_channel(r.ctx);
 	struct ibv_cq *c;
@@ -309,16 +324,17 @@ static int pd_destroy_with(bool with_qp)
 	r.pd = own;
 	need(ret, "dealloc_pd with something in it");
 	need(!(with_qp ? ibv_destroy_qp(qp) : ibv_dereg_mr(mr)) && !ibv_destroy_cq(c) &&
-	     !ibv_dealloc_pd(pd), "destroying it all");
+		     !ibv_dealloc_pd(pd),
+	     "destroying it all");
 	return ret;
 }
 
-static int pd_destroy_with_mr(void)
+CASE(pd_destroy_with_mr)
 {
 	return pd_destroy_with(false);
 }
 
-static int pd_destroy_with_qp(void)
+CASE(pd_destroy_with_qp)
 {
 	return pd_destroy_with(true);
 }
@@ -330,10 +346,7 @@ static struct ibv_qp_init_attr qp_attr(struct ibv_cq *c)
 	return (struct ibv_qp_init_attr){
 		.send_cq = c,
 		.recv_cq = c,
-		.cap = { .max_send_wr = 4,
-			 .max_recv_wr = 4,
-			 .max_send_sge = 1,
-			 .max_recv_sge = 1 },
+		.cap = { .max_send_wr = 4, .max_recv_wr = 4, .max_send_sge = 1, .max_recv_sge = 1 },
 		.qp_type = IBV_QPT_RC,
 	};
 }
@@ -351,13 +364,13 @@ static int create(struct ibv_qp_init_attr *init)
 }
 
 /* creates a QP of which one thing is wrong */
-#define QP_CASE(name, change)                                             \
-	static int name(void)                                             \
-	{                                                                 \
-		struct ibv_qp_init_attr init = qp_attr(make_cq(&r, 16));  \
-									  \
-		change;                                                   \
-		return create(&init);                                     \
+#define QP_CASE(name, change) \
+	CASE(name) \
+	{ \
+		struct ibv_qp_init_attr init = qp_attr(make_cq(&r, 16)); \
+\
+		change; \
+		return create(&init); \
 	}
 
 QP_CASE(qp_good, (void)0)
@@ -377,7 +390,7 @@ QP_CASE(qp_type_zero, init.qp_type = 0)
 QP_CASE(qp_type_raw_packet, init.qp_type = IBV_QPT_RAW_PACKET)
 QP_CASE(qp_type_xrc_send, init.qp_type = IBV_QPT_XRC_SEND)
 
-static int qp_unknown_cq(void)
+CASE(qp_unknown_cq)
 {
 	struct ibv_qp_init_attr init = qp_attr(make_cq(&r, 16));
 	uint32_t handle = init.send_cq->handle;
@@ -433,20 +446,20 @@ static int mask_for(enum ibv_qp_state to, struct ibv_qp_attr *attr, uint32_t qpn
 }
 
 /* changes a QP's state from @from to @to, with one thing wrong in attributes or mask */
-#define STATE_CASE(name, from, to, change)                                \
-	static int name(void)                                             \
-	{                                                                 \
-		struct ibv_cq *c = make_cq(&r, 16);                       \
-		struct ibv_qp *qp = make_qp(&r, c, 4);                    \
-		struct ibv_qp_attr attr;                                  \
-		int mask, ret;                                            \
-									  \
-		bring(qp, IBV_QPS_##from);                                \
-		mask = mask_for(IBV_QPS_##to, &attr, qp->qp_num);         \
-		change;                                                   \
-		ret = ibv_modify_qp(qp, &attr, mask);                     \
+#define STATE_CASE(name, from, to, change) \
+	CASE(name) \
+	{ \
+		struct ibv_cq *c = make_cq(&r, 16); \
+		struct ibv_qp *qp = make_qp(&r, c, 4); \
+		struct ibv_qp_attr attr; \
+		int mask, ret; \
+\
+		bring(qp, IBV_QPS_##from); \
+		mask = mask_for(IBV_QPS_##to, &attr, qp->qp_num); \
+		change; \
+		ret = ibv_modify_qp(qp, &attr, mask); \
 		need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ"); \
-		return ret;                                               \
+		return ret; \
 	}
 
 STATE_CASE(state_reset_to_init, RESET, INIT, (void)0)
@@ -501,7 +514,7 @@ STATE_CASE(rts_rd_atomic_too_many, RTR, RTS, attr.max_rd_atomic = 255)
 STATE_CASE(rts_timeout_32, RTR, RTS, attr.timeout = 32)
 STATE_CASE(rts_retry_8, RTR, RTS, attr.retry_cnt = 8)
 
-static int modify_unknown_qp(void)
+CASE(modify_unknown_qp)
 {
 	struct ibv_cq *c = make_cq(&r, 16);
 	struct ibv_qp *qp = make_qp(&r, c, 4);
@@ -519,27 +532,27 @@ static int modify_unknown_qp(void)
 /* ---- posting ---- */
 
 /* posts one send, of which one thing is wrong, on a QP in state @state */
-#define POST_CASE(name, state, change)                                    \
-	static int name(void)                                             \
-	{                                                                 \
-		struct ibv_cq *c = make_cq(&r, 16);                       \
-		struct ibv_qp *qp = make_qp(&r, c, 4);                    \
-		struct ibv_mr *mr = make_mr(&r, memory, SIZE, ALL_ACCESS);\
+#define POST_CASE(name, state, change) \
+	CASE(name) \
+	{ \
+		struct ibv_cq *c = make_cq(&r, 16); \
+		struct ibv_qp *qp = make_qp(&r, c, 4); \
+		struct ibv_mr *mr = make_mr(&r, memory, SIZE, ALL_ACCESS); \
 		struct ibv_sge sge[64] = { { (uintptr_t)memory, 8, mr->lkey } }; \
-		struct ibv_send_wr *bad, wr = {                           \
-			.sg_list = sge,                                   \
-			.num_sge = 1,                                     \
-			.opcode = IBV_WR_RDMA_WRITE,                      \
-			.wr.rdma = { (uintptr_t)memory, mr->rkey },       \
-		};                                                        \
-		int ret;                                                  \
-									  \
-		bring(qp, IBV_QPS_##state);                               \
-		change;                                                   \
-		ret = ibv_post_send(qp, &wr, &bad);                       \
+		struct ibv_send_wr *bad, wr = { \
+			.sg_list = sge, \
+			.num_sge = 1, \
+			.opcode = IBV_WR_RDMA_WRITE, \
+			.wr.rdma = { (uintptr_t)memory, mr->rkey }, \
+		}; \
+		int ret; \
+\
+		bring(qp, IBV_QPS_##state); \
+		change; \
+		ret = ibv_post_send(qp, &wr, &bad); \
 		need(!ibv_destroy_qp(qp) && !ibv_dereg_mr(mr) && !ibv_destroy_cq(c), \
-		     "destroying QP, MR and CQ");                         \
-		return ret;                                               \
+		     "destroying QP, MR and CQ"); \
+		return ret; \
 	}
 
 POST_CASE(post_in_reset, RESET, (void)0)
@@ -554,7 +567,7 @@ POST_CASE(post_atomic_misaligned, RTS,
 	  (wr.opcode = IBV_WR_ATOMIC_FETCH_AND_ADD,
 	   wr.wr.atomic.remote_addr = (uintptr_t)memory + 1, wr.wr.atomic.rkey = mr->rkey))
 
-static int post_receive_in_reset(void)
+CASE(post_receive_in_reset)
 {
 	struct ibv_cq *c = make_cq(&r, 16);
 	struct ibv_qp *qp = make_qp(&r, c, 4);
@@ -565,7 +578,7 @@ static int post_receive_in_reset(void)
 	return ret;
 }
 
-static int post_receives_too_many(void)
+CASE(post_receives_too_many)
 {
 	struct ibv_cq *c = make_cq(&r, 16);
 	struct ibv_qp *qp = make_qp(&r, c, 4);
@@ -581,21 +594,21 @@ static int post_receives_too_many(void)
 
 /* ---- queries ---- */
 
-static int query_port_0(void)
+CASE(query_port_0)
 {
 	struct ibv_port_attr attr;
 
 	return ibv_query_port(r.ctx, 0, &attr);
 }
 
-static int query_port_2(void)
+CASE(query_port_2)
 {
 	struct ibv_port_attr attr;
 
 	return ibv_query_port(r.ctx, 2, &attr);
 }
 
-static int query_gid_beyond(void)
+CASE(query_gid_beyond)
 {
 	union ibv_gid gid;
 
@@ -603,7 +616,7 @@ static int query_gid_beyond(void)
 	return ibv_query_gid(r.ctx, PORT, r.port.gid_tbl_len, &gid) ? errno : 0;
 }
 
-static int query_pkey_beyond(void)
+CASE(query_pkey_beyond)
 {
 	__be16 pkey;
 
@@ -611,7 +624,7 @@ static int query_pkey_beyond(void)
 	return ibv_query_pkey(r.ctx, PORT, r.port.pkey_tbl_len, &pkey) ? errno : 0;
 }
 
-static int query_qp(void)
+CASE(query_qp)
 {
 	struct ibv_cq *c = make_cq(&r, 16);
 	struct ibv_qp *qp = make_qp(&r, c, 4);
@@ -623,80 +636,35 @@ static int query_qp(void)
 	return ret;
 }
 
-#define CASE(name) { #name, name }
-static const struct {
-	const char *name;
-	int (*run)(void); /* returns an errno, or 0 */
-} cases[] = {
-	CASE(mr_good), CASE(mr_unknown_access), CASE(mr_unknown_optional_access),
-	CASE(mr_remote_write_only), CASE(mr_remote_atomic_only), CASE(mr_on_demand),
-	CASE(mr_huge_pages), CASE(mr_zero_based), CASE(mr_window_bind), CASE(mr_unmapped),
-	CASE(mr_half_unmapped), CASE(mr_read_only_as_writable), CASE(mr_read_only),
-	CASE(mr_no_access_memory), CASE(mr_zero_length), CASE(mr_zero_length_null), CASE(mr_null),
-	CASE(mr_huge_length), CASE(mr_wrapping_length), CASE(mr_kernel_address),
-	CASE(mr_iova_misaligned), CASE(mr_iova), CASE(mr_over_memlock), CASE(mr_unknown_pd),
-	CASE(mr_dereg_unknown),
-	CASE(cq_good), CASE(cq_no_entries), CASE(cq_negative_entries), CASE(cq_most_entries),
-	CASE(cq_too_many_entries), CASE(cq_vector_too_high), CASE(cq_vector_negative),
-	CASE(cq_destroy_with_qp), CASE(cq_arm_unknown), CASE(channel_destroy_with_cq),
-	CASE(pd_destroy_with_mr), CASE(pd_destroy_with_qp),
-	CASE(qp_good), CASE(qp_most_send_wr), CASE(qp_too_many_send_wr), CASE(qp_too_many_recv_wr),
-	CASE(qp_too_many_send_sge), CASE(qp_too_many_recv_sge), CASE(qp_absurd_send_wr),
-	CASE(qp_absurd_send_sge), CASE(qp_inline_large), CASE(qp_inline_absurd), CASE(qp_no_wr),
-	CASE(qp_no_sge), CASE(qp_type_unknown), CASE(qp_type_zero), CASE(qp_type_raw_packet),
-	CASE(qp_type_xrc_send), CASE(qp_unknown_cq),
-	CASE(state_reset_to_init), CASE(state_reset_to_rtr), CASE(state_reset_to_rts),
-	CASE(state_reset_to_sqd), CASE(state_reset_to_err), CASE(state_init_to_init),
-	CASE(state_init_to_rts), CASE(state_init_to_reset), CASE(state_rtr_to_init),
-	CASE(state_rts_to_init), CASE(state_rts_to_rtr), CASE(state_rts_to_sqd),
-	CASE(state_rts_to_err), CASE(state_err_to_rts), CASE(state_err_to_reset),
-	CASE(state_unknown), CASE(state_wrong_current),
-	CASE(init_without_port), CASE(init_without_pkey), CASE(init_without_access),
-	CASE(init_with_timeout), CASE(init_unknown_mask), CASE(init_port_0), CASE(init_port_2),
-	CASE(init_port_255), CASE(init_pkey_1), CASE(init_pkey_65535), CASE(init_unknown_access),
-	CASE(rtr_good), CASE(rtr_without_av), CASE(rtr_without_dest_qpn), CASE(rtr_without_mtu),
-	CASE(rtr_with_qkey), CASE(rtr_mtu_0), CASE(rtr_mtu_6), CASE(rtr_mtu_over_ports),
-	CASE(rtr_sgid_255), CASE(rtr_sgid_empty), CASE(rtr_no_grh), CASE(rtr_zero_gid),
-	CASE(rtr_port_0), CASE(rtr_port_2), CASE(rtr_rd_atomic_too_many), CASE(rtr_alternate_path),
-	CASE(rts_good), CASE(rts_without_timeout), CASE(rts_without_retry),
-	CASE(rts_rd_atomic_too_many), CASE(rts_timeout_32), CASE(rts_retry_8),
-	CASE(modify_unknown_qp),
-	CASE(post_in_reset), CASE(post_in_init), CASE(post_in_rtr), CASE(post_in_rts),
-	CASE(post_in_err), CASE(post_unknown_opcode), CASE(post_too_many_sge),
-	CASE(post_inline_too_long), CASE(post_atomic_misaligned), CASE(post_receive_in_reset),
-	CASE(post_receives_too_many),
-	CASE(query_port_0), CASE(query_port_2), CASE(query_gid_beyond), CASE(query_pkey_beyond),
-	CASE(query_qp),
-};
-
-static void run(size_t i)
+static bool wanted(const char *name, int argc, char **argv)
 {
-	int error = cases[i].run();
+	int a;
 
-	printf("%s: %s\n", cases[i].name, error ? strerrorname_np(error) : "success");
-	fflush(stdout);
+	for (a = 1; a < argc; a++)
+		if (!strcmp(argv[a], name))
+			return true;
+	return argc == 1;
 }
 
 int main(int argc, char **argv)
 {
-	size_t i;
-	int a;
+	const struct bad_call *call;
+	int error;
 
 	if (argc > 1 && !strcmp(argv[1], "--help")) {
-		puts("usage: verbs_errors [CASE...]\n"
+		puts("usage: verbs_errors [CALL...]\n"
 		     "Prints what bad calls return. Needs root. HYV_TEST_DEVICE names the device.");
 		return 0;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	rdma_open(&r, device_option());
 	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	need(memory != MAP_FAILED, "mmap");
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bool wanted = argc == 1;
-
-		for (a = 1; a < argc; a++)
-			wanted |= !strcmp(argv[a], cases[i].name);
-		if (wanted)
-			run(i);
+	for (call = __start_calls; call < __stop_calls; call++) {
+		if (!wanted(call->name, argc, argv))
+			continue;
+		error = call->run();
+		printf("%s: %s\n", call->name, error ? strerrorname_np(error) : "success");
 	}
 	rdma_close(&r);
 	return 0;

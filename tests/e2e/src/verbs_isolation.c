@@ -19,10 +19,10 @@
 #include <unistd.h>
 #include "rdma.h"
 
-#define QUEUES	16	/* of the owner; the stranger makes as many per round */
-#define ROUNDS	4
-#define HEADER	512	/* bytes at the start of a queue that its users need */
-#define MARKS	64	/* bytes from one mark to the next */
+#define QUEUES	     16 /* of the owner; the stranger makes as many per round */
+#define ROUNDS	     4
+#define HEADER	     512 /* bytes at the start of a queue that its users need */
+#define MARKS	     64 /* bytes from one mark to the next */
 #define MAX_MAPPINGS 512
 
 enum { OWNER = 0x41414141, STRANGER = 0x42424242, HEIR = 0x43434343 };

@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include "rdma.h"
 
-#define SIZE	(256u << 10)
-#define PATIENCE 60	/* seconds for what comes after the event */
+#define SIZE	 (256u << 10)
+#define PATIENCE 60 /* seconds for what comes after the event */
 
 /** struct rig - a QP connected to itself, and one of each object that can be waited for */
 struct rig {
@@ -24,7 +24,7 @@ struct rig {
 	struct ibv_qp *qp;
 	struct ibv_mr *mr;
 	uint8_t *buf;
-	bool fatal;	/* IBV_EVENT_DEVICE_FATAL has come */
+	bool fatal; /* IBV_EVENT_DEVICE_FATAL has come */
 };
 
 /* takes an event if there is one. Return: whether the device has ended */
@@ -86,8 +86,7 @@ static void expect_errors(struct rig *rig)
 	if (mr)
 		die("reg_mr works on a dead device");
 	printf("reg_mr: %s\n", strerrorname_np(errno));
-	printf("query_port: %s\n",
-	       ibv_query_port(rig->r.ctx, PORT, &port) ? "fails" : "works");
+	printf("query_port: %s\n", ibv_query_port(rig->r.ctx, PORT, &port) ? "fails" : "works");
 }
 
 static void destroy(struct rig *rig)
