@@ -181,9 +181,8 @@ static enum rdma_link_layer get_link_layer(struct ib_device *ib, u32 port)
 	return to_hyv_ibdev(ib)->link_layer;
 }
 
-static int query_gid(struct ib_device *ib, u32 port, int index, union ib_gid *gid)
+static int ask_gid(struct hyv_ibdev *dev, u32 port, u32 index, union ib_gid *gid)
 {
-	struct hyv_ibdev *dev = to_hyv_ibdev(ib);
 	struct hyv_resp_query_gid *resp;
 	struct hyv_req_query_gid *req;
 	struct hyv_cmd *cmd;
@@ -200,8 +199,26 @@ static int query_gid(struct ib_device *ib, u32 port, int index, union ib_gid *gi
 	if (!ret) {
 		resp = hyv_cmd_resp(cmd);
 		memcpy(gid->raw, resp->gid, sizeof(gid->raw));
+		dev->gid_next = le32_to_cpu(resp->next);
 	}
 	hyv_cmd_put(cmd);
+	return ret;
+}
+
+/* the core reads the whole table, in order, when it changes; the host is asked for the GIDs alone */
+static int query_gid(struct ib_device *ib, u32 port, int index, union ib_gid *gid)
+{
+	struct hyv_ibdev *dev = to_hyv_ibdev(ib);
+	int ret = 0;
+
+	mutex_lock(&dev->gid_lock);
+	if (port == dev->gid_port && index == dev->gid_last + 1 && index < dev->gid_next)
+		memset(gid, 0, sizeof(*gid));
+	else
+		ret = ask_gid(dev, port, index, gid);
+	dev->gid_port = ret ? 0 : port;
+	dev->gid_last = index;
+	mutex_unlock(&dev->gid_lock);
 	return ret;
 }
 
@@ -362,6 +379,7 @@ int hyv_ibdev_register(struct hyv_dev *hyv, u32 id)
 		return -ENOMEM;
 	dev->hyv = hyv;
 	dev->id = id;
+	mutex_init(&dev->gid_lock);
 	set_up(dev, &info, provider);
 
 	/* for dealloc_driver() */

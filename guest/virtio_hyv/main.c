@@ -27,6 +27,7 @@ static int hello(struct hyv_dev *hyv)
 	struct hyv_resp_hello *resp;
 	struct hyv_req_hello *req;
 	struct hyv_cmd *cmd;
+	u32 num_devices;
 	int ret;
 
 	cmd = hyv_cmd_alloc(hyv, HYV_OP_HELLO, 0, 0);
@@ -39,14 +40,15 @@ static int hello(struct hyv_dev *hyv)
 		goto out;
 
 	resp = hyv_cmd_resp(cmd);
+	num_devices = le32_to_cpu(resp->num_devices);
 	hyv->window_size = le64_to_cpu(resp->window_size);
-	hyv->num_devices = le32_to_cpu(resp->num_devices);
-	hyv->life = le64_to_cpu(resp->life);
-	if (!hyv->life || hyv->window_size > hyv->window.len ||
-	    hyv->window_size < HYV_DOORBELLS_SIZE || hyv->num_devices > HYV_MAX_DEVICES) {
-		hyv->num_devices = 0;
+	if (!resp->life || hyv->window_size > hyv->window.len ||
+	    hyv->window_size < HYV_DOORBELLS_SIZE || num_devices > HYV_MAX_DEVICES) {
 		ret = -EIO;
+		goto out;
 	}
+	hyv->num_devices = num_devices;
+	WRITE_ONCE(hyv->life, le64_to_cpu(resp->life));
 out:
 	hyv_cmd_put(cmd);
 	return ret;

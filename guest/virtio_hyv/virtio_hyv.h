@@ -16,6 +16,7 @@
 
 #include <linux/completion.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
@@ -50,7 +51,7 @@ struct hyv_ibdev;
  * @dead: no answer will come any more
  * @drained: the device was reset: the host can reach no memory of ours
  * @objects: struct hyv_object by id; its lock is held around event handlers, so that after an
- *	erasure no handler runs
+ *	erasure no handler runs; it protects @devices too
  * @wq: for everything below
  * @start_work: first words with the daemon, then registration of the devices
  * @life_work: watches the daemon
@@ -98,6 +99,10 @@ struct hyv_dev {
  * @going: it is being unregistered: destroy without asking
  * @link_layer: of its ports
  * @fw_ver: for people
+ * @gid_lock: protects the rest; held while the host is asked
+ * @gid_port: port whose table the core is reading
+ * @gid_last: index that it read last
+ * @gid_next: no entry in between has a GID
  */
 struct hyv_ibdev {
 	struct ib_device ib;
@@ -106,6 +111,10 @@ struct hyv_ibdev {
 	bool going;
 	enum rdma_link_layer link_layer;
 	char fw_ver[32];
+	struct mutex gid_lock; /* see above */
+	u32 gid_port;
+	u32 gid_last;
+	u32 gid_next;
 };
 
 static inline struct hyv_ibdev *to_hyv_ibdev(struct ib_device *ib)

@@ -298,31 +298,40 @@ int query_port_exec(struct cmd *cmd)
 	return 0;
 }
 
+/* Return: 0; -ENODATA for an empty entry; -EINVAL for an index beyond the table */
+static int query_gid_entry(struct device *dev, uint64_t port, uint64_t index,
+			   struct ib_uverbs_gid_entry *entry)
+{
+	struct uverbs_call call;
+	uint32_t flags = 0;
+
+	uverbs_start(&call, UVERBS_OBJECT_DEVICE, UVERBS_METHOD_QUERY_GID_ENTRY);
+	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_PORT, &port, sizeof(port));
+	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_GID_INDEX, &index, sizeof(index));
+	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_FLAGS, &flags, sizeof(flags));
+	uverbs_out(&call, UVERBS_ATTR_QUERY_GID_ENTRY_RESP_ENTRY, entry, sizeof(*entry));
+	return uverbs_call(dev->own->fd, dev->provider->driver_id, &call);
+}
+
 int query_gid_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_gid *req = cmd->req;
 	struct hyv_resp_query_gid *resp = cmd->resp;
 	struct device *dev = find_device(cmd, req->device, req->reserved);
-	uint64_t port = le32toh(req->port), index = le32toh(req->index); /* the ABI wants 64 bits */
-	uint32_t flags = 0;
-	struct ib_uverbs_gid_entry entry = { 0 };
-	struct uverbs_call call;
+	uint32_t port = le32toh(req->port), index = le32toh(req->index), next = index;
+	struct ib_uverbs_gid_entry entry = { 0 }, other;
 	int ret;
 
 	if (!dev)
 		return -EINVAL;
-	uverbs_start(&call, UVERBS_OBJECT_DEVICE, UVERBS_METHOD_QUERY_GID_ENTRY);
-	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_PORT, &port, sizeof(port));
-	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_GID_INDEX, &index, sizeof(index));
-	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_FLAGS, &flags, sizeof(flags));
-	uverbs_out(&call, UVERBS_ATTR_QUERY_GID_ENTRY_RESP_ENTRY, &entry, sizeof(entry));
-	ret = uverbs_call(dev->own->fd, dev->provider->driver_id, &call);
-	if (ret == -ENODATA)
-		return 0; /* an empty entry */
-	if (ret)
+	ret = query_gid_entry(dev, port, index, &entry);
+	if (ret && ret != -ENODATA)
 		return ret;
 	memcpy(resp->gid, entry.gid, sizeof(resp->gid));
 	resp->type = htole32(entry.gid_type);
+	while (query_gid_entry(dev, port, ++next, &other) == -ENODATA)
+		; /* ends at the end of the table */
+	resp->next = htole32(next);
 	return 0;
 }
 

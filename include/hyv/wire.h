@@ -363,13 +363,15 @@ struct hyv_req_query_gid {
 HYV_WIRE_SIZE(hyv_req_query_gid, 16);
 
 /**
- * struct hyv_resp_query_gid - @type: enum ib_uverbs_gid_type; an empty entry is all zeros, not
- * an error
+ * struct hyv_resp_query_gid - an empty entry is all zeros, not an error
+ * @type: enum ib_uverbs_gid_type
+ * @next: no entry after the one asked for and before this one has a GID. A table has a thousand
+ *         entries and a few GIDs, so the guest need not ask for each.
  */
 struct hyv_resp_query_gid {
 	__u8 gid[16];
 	__le32 type;
-	__le32 reserved;
+	__le32 next;
 };
 HYV_WIRE_SIZE(hyv_resp_query_gid, 24);
 
