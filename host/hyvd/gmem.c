@@ -140,7 +140,7 @@ static int check_region(const struct gmem *gm, const struct region *rg)
 		log_err("memory region at 0x%" PRIx64 " has length 0x%" PRIx64, r->gpa.val, r->len);
 		return -EINVAL;
 	}
-	if ((r->gpa.val | r->len | r->fd_offset) & (gm->page_size - 1) ||
+	if ((r->gpa.val | r->len | r->qemu_va | r->fd_offset) & (gm->page_size - 1) ||
 	    (r->gpa.val ^ r->fd_offset) & (rg->page_size - 1)) {
 		log_err("memory region at 0x%" PRIx64 " is not aligned to its pages of 0x%" PRIx64
 			" bytes", r->gpa.val, rg->page_size);

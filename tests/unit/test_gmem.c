@@ -305,6 +305,7 @@ static void test_bad_tables(void **state)
 	struct gmem_region gpa_off[] = { region(f->fd, 512, MIB, 0) };
 	struct gmem_region len_off[] = { region(f->fd, 0, MIB - 1, 0) };
 	struct gmem_region file_off[] = { region(f->fd, 0, MIB, 512) };
+	struct gmem_region va_off[] = { region(f->fd, 0, MIB, 0) };
 
 	expect_refused(f, beyond, 2, -EFBIG);
 	expect_refused(f, straddle, 1, -EFBIG);
@@ -314,6 +315,8 @@ static void test_bad_tables(void **state)
 	expect_refused(f, gpa_off, 1, -EINVAL);
 	expect_refused(f, len_off, 1, -EINVAL);
 	expect_refused(f, file_off, 1, -EINVAL);
+	va_off[0].qemu_va += 6;
+	expect_refused(f, va_off, 1, -EINVAL);
 }
 
 static void test_touching_regions(void **state)
@@ -465,11 +468,15 @@ static void test_huge_pages(void **state)
 	struct gmem_extent swapped[] = { { { 4 * MIB + PAGE }, HUGE - PAGE }, { { 2 * MIB }, HUGE } };
 	struct gmem_extent linear = { { 0x100000 }, 4 * MIB };
 	struct gmem_span span;
-	uint8_t *va;
+	uint8_t *va = MAP_FAILED;
 
-	if (fd < 0 || ftruncate(fd, 4 * HUGE) ||
-	    (va = mmap(NULL, 4 * HUGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
+	if (fd >= 0 && !ftruncate(fd, 4 * HUGE))
+		va = mmap(NULL, 4 * HUGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (va == MAP_FAILED) {
+		/* The machine has no huge pages: sysctl -w vm.nr_hugepages=4 */
+		close(fd);
 		skip();
+	}
 	memset(va, 0, 4 * HUGE);
 	va[4 * MIB + PAGE] = 44;
 	va[2 * MIB] = 22;
