@@ -36,16 +36,25 @@ push() {
 acceleration() {
 	if grep -qE '\b(svm|vmx)\b' /proc/cpuinfo && [[ -w /dev/kvm ]] &&
 		grep -qs '[1Y]' /sys/module/kvm_{intel,amd}/parameters/nested &&
-		timeout 10 qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -monitor stdio <<<quit >/dev/null 2>&1; then
+		timeout 10 "${QEMU[@]}" -accel kvm -cpu host -nodefaults -display none -monitor stdio <<<quit >/dev/null 2>&1; then
 		echo "-accel kvm -cpu host"
 	else
-		echo "-accel tcg,thread=multi -cpu max"
+		echo "-accel tcg,thread=multi -cpu max,-la57"
 	fi
+}
+
+# host_qemu ROOTFS: sets QEMU to the command of the image's own QEMU, which runs without being installed here and emulates faster than
+# an old release's.
+host_qemu() {
+	local root=$1 lib=$1/usr/lib/x86_64-linux-gnu
+	QEMU=(env "QEMU_MODULE_DIR=$lib/qemu" "$root/lib64/ld-linux-x86-64.so.2" --library-path "$lib" "$root/usr/bin/qemu-system-x86_64"
+		-L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
 }
 
 # start_host IMAGE KERNEL MEM: boots the host VM and waits until it takes commands.
 start_host() {
 	local image=$1 kernel=$2 mem=$3 i q k init accel
+	host_qemu "${image%+*}/rootfs"
 	accel=$(acceleration)
 	mkdir -p "$L/share/boot" "$L/results"
 	kernel_versions "$image"
@@ -57,7 +66,7 @@ start_host() {
 		rsync -a "$image/vmlinuz-$k" "$L/share/boot/"
 	done
 	# shellcheck disable=SC2206 # options, meant to be split
-	q=(qemu-system-x86_64 -name "hyv-$NAME" $accel -smp 2 -m "$mem" -nodefaults -display none -no-reboot
+	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp 2 -m "$mem" -nodefaults -display none -no-reboot
 		-serial "file:$L/serial.log" -pidfile "$L/qemu.pid"
 		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
 		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off rcupdate.rcu_cpu_stall_timeout=300 hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"
