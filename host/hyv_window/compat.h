@@ -11,6 +11,7 @@
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
 #define zap_special_vma_range	zap_vma_ptes
+#define vma_is_cow_mapping(vma)	is_cow_mapping((vma)->vm_flags)
 #endif
 
 /**

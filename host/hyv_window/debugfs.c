@@ -19,14 +19,14 @@ static int windows_show(struct seq_file *s, void *unused)
 	struct hyv_window_info info;
 	struct hyv_window *w;
 
-	seq_puts(s, "id pid comm size maps pages pinned faults hole_faults revoked state\n");
+	seq_puts(s, "id pid comm size maps pages pinned revoked state\n");
 	mutex_lock(&windows_lock);
 	list_for_each_entry(w, &windows, list) {
 		hyv_window_read_info(w, &info);
 		seq_printf(s, "%llu %d ", w->id, w->pid);
 		seq_escape_str(s, w->comm, ESCAPE_SPACE | ESCAPE_SPECIAL, "\\");
-		seq_printf(s, " %llu %llu %llu %llu %llu %llu %llu %s\n", info.size, info.maps,
-			   info.pages, info.pinned, info.faults, info.hole_faults, info.revoked,
+		seq_printf(s, " %llu %llu %llu %llu %llu %s\n", info.size, info.maps, info.pages,
+			   info.pinned, info.revoked,
 			   info.flags & HYV_WINDOW_ORPHAN ? "orphan" : "ok");
 	}
 	mutex_unlock(&windows_lock);

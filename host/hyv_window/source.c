@@ -173,8 +173,9 @@ static int find_vma_of(const struct hyv_map *m, unsigned long address, struct vm
 		return -EFAULT;
 	if ((vma->vm_flags & need) != need)
 		return -EACCES;
+	/* the pages of a private mapping may be copies, which are not raw */
 	if (hyv_vmm_is_window(vma) ||
-	    (vma->vm_flags & (VM_PFNMAP | VM_SHARED)) == VM_PFNMAP)
+	    (vma->vm_flags & VM_PFNMAP && vma_is_cow_mapping(vma)))
 		return -EINVAL;
 	*res = vma;
 	return 0;
