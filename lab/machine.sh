@@ -73,6 +73,7 @@ start_host() {
 		-drive "file=$image/root.ext4,if=virtio,format=raw,readonly=on,file.locking=off"
 		-fsdev "local,id=hyv,path=$L/share,security_model=none,readonly=on" -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
 		-fsdev "local,id=res,path=$L/results,security_model=none" -device virtio-9p-pci,fsdev=res,mount_tag=results
+		-object memory-backend-ram,id=bar,size=4M,share=on -device ivshmem-plain,memdev=bar # a BAR that tests may write
 		-device virtio-serial-pci,max_ports=5)
 	for i in 0 1 2 3; do
 		rm -f "$L/cmd.$i.lock"
