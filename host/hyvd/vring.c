@@ -282,7 +282,10 @@ void vring_refresh(struct vring *vr)
 		break_ring(vr, "it is no longer in guest memory", vr->addr.desc);
 }
 
-/* Append one checked descriptor to a chain. Return: 0, or -EPROTO and the ring is broken */
+/*
+ * Append one checked descriptor to a chain. Return: 0, or -EPROTO and the ring is broken. Loops end
+ * here too, when the chain is full.
+ */
 static int add_segment(struct vring *vr, struct vring_chain *chain, const struct virtq_desc *d)
 {
 	const uint64_t gpa = le64toh(d->addr);
@@ -290,7 +293,7 @@ static int add_segment(struct vring *vr, struct vring_chain *chain, const struct
 	const unsigned int n = chain->num_readable + chain->num_writable;
 
 	if (n == VRING_MAX_SEGMENTS)
-		return break_ring(vr, "chain with too many segments", n + 1);
+		return break_ring(vr, "chain with a loop or too many segments", n + 1);
 	if (!len)
 		return break_ring(vr, "segment of no bytes", n);
 	if (gpa + len < gpa)
@@ -314,7 +317,7 @@ static int walk_indirect(struct vring *vr, struct vring_chain *chain, const stru
 	struct virtq_desc table[VRING_MAX_SEGMENTS];
 	const uint32_t len = le32toh(ref->len);
 	const unsigned int num = len / sizeof(table[0]);
-	unsigned int i, seen;
+	unsigned int i;
 
 	if (!vr->indirect)
 		return break_ring(vr, "indirect table without the feature", len);
@@ -325,11 +328,9 @@ static int walk_indirect(struct vring *vr, struct vring_chain *chain, const stru
 	if (gmem_read(vr->gm, table, (struct gpa){ le64toh(ref->addr) }, len))
 		return break_ring(vr, "indirect table outside guest memory", le64toh(ref->addr));
 
-	for (i = 0, seen = 0;; i = le16toh(table[i].next)) {
+	for (i = 0;; i = le16toh(table[i].next)) {
 		if (i >= num)
 			return break_ring(vr, "successor outside the indirect table", i);
-		if (seen++ == num)
-			return break_ring(vr, "loop in an indirect table", num);
 		if (le16toh(table[i].flags) & VIRTQ_DESC_F_INDIRECT)
 			return break_ring(vr, "indirect table within an indirect table", i);
 		if (add_segment(vr, chain, &table[i]))
@@ -343,18 +344,16 @@ static int walk_indirect(struct vring *vr, struct vring_chain *chain, const stru
 static int walk_chain(struct vring *vr, struct vring_chain *chain, unsigned int head)
 {
 	struct virtq_desc d;
-	unsigned int i, seen;
+	unsigned int i;
 
 	chain->head = head;
 	chain->num_readable = 0;
 	chain->num_writable = 0;
 	chain->readable_len = 0;
 	chain->writable_len = 0;
-	for (i = head, seen = 0;; i = le16toh(d.next)) {
+	for (i = head;; i = le16toh(d.next)) {
 		if (i >= vr->num)
 			return break_ring(vr, "descriptor outside the ring", i);
-		if (seen++ == vr->num)
-			return break_ring(vr, "loop in a chain", head);
 		memcpy(&d, &vr->desc[i], sizeof(d));
 		/* Keep the compiler from reading guest memory again in place of the copy. */
 		__asm__ volatile("" : "+m"(d));

@@ -376,6 +376,28 @@ static void test_stop_before_map_answer(void **state)
 	become_live(fe);
 }
 
+/* A pause, not a reset: what QEMU mapped before it stopped is still there when it goes on. */
+static void test_pause_before_map_answer(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_ready(fe);
+	map(fe);
+	fe_be_request(fe, BE_SHMEM_MAP);
+	restart(fe);
+	fe_be_answer(fe, BE_SHMEM_MAP, 0);
+	map(fe);
+	fe_be_request(fe, BE_SHMEM_MAP);
+	fe_be_answer(fe, BE_SHMEM_MAP, 1);
+	fe_be_request(fe, BE_SHMEM_UNMAP);
+	fe_be_answer(fe, BE_SHMEM_UNMAP, 0);
+	fe_be_request(fe, BE_SHMEM_MAP);
+	fe_be_answer(fe, BE_SHMEM_MAP, 0);
+	fe_be_request(fe, BE_HOST_NOTIFIER);
+	fe_be_answer(fe, BE_HOST_NOTIFIER, 0);
+	fe_log(fe, "L0 ");
+}
+
 /* The stale answer comes only after the owner has asked anew: it must not count for the new map. */
 static void test_stale_map_answer_after_restart(void **state)
 {
@@ -532,6 +554,30 @@ static void test_malformed_answers(void **state)
 	fe_be_request(fe, BE_HOST_NOTIFIER);
 	fe_be_answer(fe, BE_HOST_NOTIFIER, 0);
 	fe_log(fe, "L0 ");
+}
+
+static void test_answer_with_a_file(void **state)
+{
+	struct frontend *fe = *state;
+	uint32_t msg[] = { BE_SHMEM_MAP, VERSION | IS_REPLY, 8, 0, 0 };
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec iov = { msg, sizeof(msg) };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf) };
+	int before;
+	char c;
+
+	fe_ready(fe);
+	map(fe);
+	fe_be_request(fe, BE_SHMEM_MAP);
+	before = fe_count_fds();
+	memcpy(CMSG_DATA(&control.align), &fe->memfd, sizeof(int));
+	assert_int_equal(sendmsg(fe->be, &mh, 0), sizeof(msg));
+	assert_int_equal(fe_be_read(fe, &c, 1, NULL), 0);
+	assert_int_equal(fe_count_fds(), before);
 }
 
 static void test_answer_beyond_any_size(void **state)
@@ -693,7 +739,8 @@ int main(void)
 		fe_test(test_stop_before_unmap_knock_is_read),
 		fe_test(test_restart_before_knock_is_read),
 		fe_test(test_stop_before_map_answer),
-		fe_test(test_stale_map_answer_after_restart),
+		fe_test(test_pause_before_map_answer),
+	fe_test(test_stale_map_answer_after_restart),
 		fe_test(test_stale_refusal_after_restart),
 		fe_test(test_stop_before_barrier_answer),
 		fe_test(test_two_stops_one_answer),
@@ -701,7 +748,8 @@ int main(void)
 		fe_test(test_answer_before_knock_is_read),
 		fe_test(test_answers_in_the_wrong_order),
 		fe_test(test_malformed_answers),
-		fe_test(test_answer_beyond_any_size),
+		fe_test(test_answer_with_a_file),
+	fe_test(test_answer_beyond_any_size),
 		fe_test(test_channel_closed_idle),
 		fe_test(test_channel_closed_in_knock),
 		fe_test(test_channel_closed_in_map),

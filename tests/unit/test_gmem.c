@@ -302,6 +302,7 @@ static void test_bad_tables(void **state)
 	struct gmem_region overflow[] = { region(f->fd, UINT64_MAX - PAGE + 1, MIB, 0) };
 	struct gmem_region empty[] = { region(f->fd, 0, 0, 0) };
 	struct gmem_region overlap[] = { region(f->fd, PAGE, MIB, 0), region(f->fd, MIB, MIB, 0) };
+	struct gmem_region twice[] = { region(f->fd, 0, MIB, 0), region(f->fd, PAGE, MIB, PAGE) };
 	struct gmem_region gpa_off[] = { region(f->fd, 512, MIB, 0) };
 	struct gmem_region len_off[] = { region(f->fd, 0, MIB - 1, 0) };
 	struct gmem_region file_off[] = { region(f->fd, 0, MIB, 512) };
@@ -312,6 +313,7 @@ static void test_bad_tables(void **state)
 	expect_refused(f, overflow, 1, -EINVAL);
 	expect_refused(f, empty, 1, -EINVAL);
 	expect_refused(f, overlap, 2, -EINVAL);
+	expect_refused(f, twice, 2, -EINVAL);
 	expect_refused(f, gpa_off, 1, -EINVAL);
 	expect_refused(f, len_off, 1, -EINVAL);
 	expect_refused(f, file_off, 1, -EINVAL);

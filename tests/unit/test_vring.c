@@ -298,6 +298,7 @@ static void test_broken_avail_jump(void **state)
 	struct fixture *f = *state;
 
 	start(f, 0);
+	driver_desc(&f->d, 0, DRIVER_DATA, 8, 0, 0);
 	f->d.avail->idx = NUM + 1;
 	expect_broken(f);
 }
@@ -307,6 +308,7 @@ static void test_broken_avail_back(void **state)
 	struct fixture *f = *state;
 
 	start(f, EVENT_IDX);
+	driver_desc(&f->d, 0, DRIVER_DATA, 8, 0, 0);
 	f->d.avail->idx = 65535;
 	expect_broken(f);
 }
@@ -316,6 +318,8 @@ static void test_broken_head(void **state)
 	struct fixture *f = *state;
 
 	start(f, 0);
+	/* What is there looks like a descriptor, but it is not in the ring. */
+	driver_desc(&f->d, NUM, DRIVER_DATA, 8, 0, 0);
 	driver_offer(&f->d, NUM);
 	expect_broken(f);
 }
@@ -326,6 +330,7 @@ static void test_broken_next(void **state)
 
 	start(f, 0);
 	driver_desc(&f->d, 0, DRIVER_DATA, 8, NEXT, NUM);
+	driver_desc(&f->d, NUM, DRIVER_DATA, 8, 0, 0);
 	driver_offer(&f->d, 0);
 	expect_broken(f);
 }
