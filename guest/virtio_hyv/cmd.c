@@ -49,6 +49,7 @@ static const enum hyv_op undo_ops[HYV_OP_COUNT] = {
 	[HYV_OP_REG_MR] = HYV_OP_DEREG_MR,
 	[HYV_OP_CREATE_CQ] = HYV_OP_DESTROY_CQ,
 	[HYV_OP_CREATE_QP] = HYV_OP_DESTROY_QP,
+	[HYV_OP_CREATE_SRQ] = HYV_OP_DESTROY_SRQ,
 };
 
 static struct hyv_cmd *alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, u32 udata_out,

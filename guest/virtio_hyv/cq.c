@@ -22,7 +22,7 @@ int hyv_create_cq(struct ib_cq *ib, const struct ib_cq_init_attr *attr,
 
 	udata = &attrs->driver_udata;
 	uctx = rdma_udata_to_drv_context(udata, struct hyv_ucontext, ib);
-	cmd = hyv_udata_cmd(hyv, HYV_OP_CREATE_CQ, udata);
+	cmd = hyv_udata_cmd(ib->device, HYV_OP_CREATE_CQ, udata);
 	if (IS_ERR(cmd))
 		return PTR_ERR(cmd);
 	req = hyv_cmd_req(cmd);

@@ -14,7 +14,7 @@ int hyv_alloc_ucontext(struct ib_ucontext *ib, struct ib_udata *udata)
 	struct hyv_cmd *cmd;
 	int ret;
 
-	cmd = hyv_udata_cmd(dev->hyv, HYV_OP_ALLOC_CONTEXT, udata);
+	cmd = hyv_udata_cmd(ib->device, HYV_OP_ALLOC_CONTEXT, udata);
 	if (IS_ERR(cmd))
 		return PTR_ERR(cmd);
 	req = hyv_cmd_req(cmd);

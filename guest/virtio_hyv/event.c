@@ -93,6 +93,19 @@ static bool tell_qp(struct hyv_qp *qp, u32 type, u32 code)
 	return true;
 }
 
+static bool tell_srq(struct hyv_srq *srq, u32 type, u32 code)
+{
+	struct ib_event event = { .device = srq->ib.device, .event = code,
+				  .element.srq = &srq->ib };
+
+	if (type != HYV_EVENT_ASYNC ||
+	    (code != IB_EVENT_SRQ_ERR && code != IB_EVENT_SRQ_LIMIT_REACHED))
+		return false;
+	if (srq->ib.event_handler)
+		srq->ib.event_handler(&event, srq->ib.srq_context);
+	return true;
+}
+
 static bool tell_object(struct hyv_dev *hyv, u64 id, u32 type, u32 code)
 {
 	struct hyv_object *object;
@@ -103,6 +116,8 @@ static bool tell_object(struct hyv_dev *hyv, u64 id, u32 type, u32 code)
 	object = xa_load(&hyv->objects, id);
 	if (object && object->type == HYV_OBJECT_CQ)
 		sense = tell_cq(container_of(object, struct hyv_cq, object), type, code);
+	else if (object && object->type == HYV_OBJECT_SRQ)
+		sense = tell_srq(container_of(object, struct hyv_srq, object), type, code);
 	else if (object)
 		sense = tell_qp(container_of(object, struct hyv_qp, object), type, code);
 	xa_unlock_irqrestore(&hyv->objects, flags);

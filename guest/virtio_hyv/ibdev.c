@@ -88,7 +88,7 @@ static int query_device(struct ib_device *ib, struct ib_device_attr *attr, struc
 	struct hyv_cmd *cmd;
 	int ret;
 
-	cmd = hyv_udata_cmd(dev->hyv, HYV_OP_QUERY_DEVICE, udata);
+	cmd = hyv_udata_cmd(ib, HYV_OP_QUERY_DEVICE, udata);
 	if (IS_ERR(cmd))
 		return PTR_ERR(cmd);
 	req = hyv_cmd_req(cmd);
@@ -289,6 +289,10 @@ static const struct ib_device_ops hyv_ops = {
 	.query_qp = hyv_query_qp,
 	.destroy_qp = hyv_destroy_qp,
 	.post_send = hyv_post_send,
+	.create_srq = hyv_create_srq,
+	.modify_srq = hyv_modify_srq,
+	.query_srq = hyv_query_srq,
+	.destroy_srq = hyv_destroy_srq,
 
 	.post_recv = hyv_post_recv,
 	.poll_cq = hyv_poll_cq,
@@ -298,6 +302,7 @@ static const struct ib_device_ops hyv_ops = {
 	INIT_RDMA_OBJ_SIZE(ib_pd, hyv_pd, ib),
 	INIT_RDMA_OBJ_SIZE(ib_cq, hyv_cq, ib),
 	INIT_RDMA_OBJ_SIZE(ib_qp, hyv_qp, ib),
+	INIT_RDMA_OBJ_SIZE(ib_srq, hyv_srq, ib),
 };
 
 static int describe(struct hyv_dev *hyv, u32 id, struct hyv_resp_get_device *info)
@@ -323,6 +328,7 @@ static void set_up(struct hyv_ibdev *dev, const struct hyv_resp_get_device *info
 {
 	struct ib_device *ib = &dev->ib;
 
+	dev->provider = provider;
 	dev->link_layer = le32_to_cpu(info->link_layer);
 	memcpy(dev->fw_ver, info->fw_ver, sizeof(dev->fw_ver) - 1);
 

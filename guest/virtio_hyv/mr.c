@@ -37,7 +37,7 @@ struct ib_mr *hyv_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 	mr = kzalloc(sizeof(*mr), GFP_KERNEL);
 	if (!mr)
 		return ERR_PTR(-ENOMEM);
-	cmd = hyv_udata_cmd(to_hyv(pd->device), HYV_OP_REG_MR, udata);
+	cmd = hyv_udata_cmd(pd->device, HYV_OP_REG_MR, udata);
 	if (IS_ERR(cmd)) {
 		ret = PTR_ERR(cmd);
 		goto err_free;

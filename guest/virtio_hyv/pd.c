@@ -18,7 +18,7 @@ int hyv_alloc_pd(struct ib_pd *ib, struct ib_udata *udata)
 		return -EOPNOTSUPP;
 
 	uctx = rdma_udata_to_drv_context(udata, struct hyv_ucontext, ib);
-	cmd = hyv_udata_cmd(to_hyv(ib->device), HYV_OP_ALLOC_PD, udata);
+	cmd = hyv_udata_cmd(ib->device, HYV_OP_ALLOC_PD, udata);
 	if (IS_ERR(cmd))
 		return PTR_ERR(cmd);
 	req = hyv_cmd_req(cmd);

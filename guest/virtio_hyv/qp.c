@@ -134,7 +134,7 @@ int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udat
 	if (!udata)
 		return -EOPNOTSUPP;
 
-	cmd = hyv_udata_cmd(hyv, HYV_OP_CREATE_QP, udata);
+	cmd = hyv_udata_cmd(ib->device, HYV_OP_CREATE_QP, udata);
 	if (IS_ERR(cmd))
 		return PTR_ERR(cmd);
 	flags = attr->create_flags;
@@ -146,6 +146,8 @@ int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udat
 		req->send_cq = cpu_to_le64(to_hyv_cq(attr->send_cq)->object.id);
 	if (attr->recv_cq)
 		req->recv_cq = cpu_to_le64(to_hyv_cq(attr->recv_cq)->object.id);
+	if (attr->srq)
+		req->srq = cpu_to_le64(to_hyv_srq(attr->srq)->object.id);
 	cap_to_wire(&req->cap, &attr->cap);
 	req->type = cpu_to_le32(attr->qp_type);
 	req->flags = cpu_to_le32(flags);
@@ -191,7 +193,7 @@ int hyv_modify_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask, struct ib
 	struct hyv_cmd *cmd;
 	int ret;
 
-	cmd = hyv_udata_cmd(to_hyv(ib->device), HYV_OP_MODIFY_QP, udata);
+	cmd = hyv_udata_cmd(ib->device, HYV_OP_MODIFY_QP, udata);
 	if (IS_ERR(cmd))
 		return PTR_ERR(cmd);
 	req = hyv_cmd_req(cmd);
@@ -237,6 +239,7 @@ int hyv_query_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask,
 	init->qp_context = ib->qp_context;
 	init->send_cq = ib->send_cq;
 	init->recv_cq = ib->recv_cq;
+	init->srq = ib->srq;
 	init->qp_type = ib->qp_type;
 	init->sq_sig_type = resp->sq_sig_all ? IB_SIGNAL_ALL_WR : IB_SIGNAL_REQ_WR;
 out:

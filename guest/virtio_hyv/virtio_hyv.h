@@ -2,7 +2,7 @@
 /*
  * What the files of virtio_hyv share: the structs and who calls whom.
  *
- * A verb goes ctx.c, pd.c, mr.c, cq.c or qp.c (fill a request) -> udata.c (the provider's part) ->
+ * A verb goes ctx.c, pd.c, mr.c, cq.c, qp.c or srq.c (fill a request) -> udata.c (the provider's part) ->
  * cmd.c (submit, wait, answer) -> vq.c (virtqueue), and its answer back. What the host says by
  * itself goes vq.c -> event.c -> ib_core.
  *
@@ -96,6 +96,7 @@ struct hyv_dev {
  * @ib: the core's part; freed with the last reference to it
  * @hyv: whose it is; valid as long as the device is registered
  * @id: the daemon's number for it
+ * @provider: what is known of its driver's user-space part
  * @going: it is being unregistered: destroy without asking
  * @link_layer: of its ports
  * @fw_ver: for people
@@ -108,6 +109,7 @@ struct hyv_ibdev {
 	struct ib_device ib;
 	struct hyv_dev *hyv;
 	u32 id;
+	const struct hyv_provider *provider;
 	bool going;
 	enum rdma_link_layer link_layer;
 	char fw_ver[32];
@@ -130,11 +132,11 @@ static inline struct hyv_dev *to_hyv(struct ib_device *ib)
 /**
  * struct hyv_object - an object that the host sends events about
  * @id: the host's id
- * @type: which of the two structs it is part of
+ * @type: which of the structs it is part of
  */
 struct hyv_object {
 	u64 id;
-	enum { HYV_OBJECT_CQ, HYV_OBJECT_QP } type;
+	enum { HYV_OBJECT_CQ, HYV_OBJECT_QP, HYV_OBJECT_SRQ } type;
 };
 
 /**
@@ -185,6 +187,12 @@ struct hyv_qp {
 	enum ib_qp_state state;
 };
 
+/** struct hyv_srq - shared receive queue; @object: its id, and where events find it */
+struct hyv_srq {
+	struct ib_srq ib;
+	struct hyv_object object;
+};
+
 static inline struct hyv_ucontext *to_hyv_ucontext(struct ib_ucontext *ib)
 {
 	return container_of(ib, struct hyv_ucontext, ib);
@@ -208,6 +216,11 @@ static inline struct hyv_cq *to_hyv_cq(struct ib_cq *ib)
 static inline struct hyv_qp *to_hyv_qp(struct ib_qp *ib)
 {
 	return container_of(ib, struct hyv_qp, ib);
+}
+
+static inline struct hyv_srq *to_hyv_srq(struct ib_srq *ib)
+{
+	return container_of(ib, struct hyv_srq, ib);
 }
 
 /**
@@ -244,6 +257,7 @@ void hyv_umem_unpin(struct hyv_mem *mem);
  * @done: the answer came, or will not come
  * @orphan: nobody waits; the answer goes to the reaper
  * @mem: owned memory that the host may use until it has answered; it goes with the command
+ * @provider: what the udata in it is to be understood by; NULL without udata
  * @req_len: bytes of the request, without the tail
  * @resp: the answer, inside @buf
  * @resp_len: bytes of the answer
@@ -259,6 +273,7 @@ struct hyv_cmd {
 	bool done;
 	bool orphan;
 	struct hyv_mem *mem;
+	const struct hyv_provider *provider;
 	u32 req_len;
 	u32 resp_len;
 	void *resp;
@@ -292,7 +307,7 @@ void hyv_cmd_fail_all(struct hyv_dev *hyv);
 void hyv_cmd_drain(struct hyv_dev *hyv);
 
 /* udata.c */
-struct hyv_cmd *hyv_udata_cmd(struct hyv_dev *hyv, enum hyv_op op, struct ib_udata *udata);
+struct hyv_cmd *hyv_udata_cmd(struct ib_device *ib, enum hyv_op op, struct ib_udata *udata);
 int hyv_udata_reply(struct hyv_cmd *cmd, struct ib_udata *udata);
 
 /* vq.c */
@@ -340,6 +355,11 @@ int hyv_query_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask,
 		 struct ib_qp_init_attr *init);
 int hyv_destroy_qp(struct ib_qp *ib, struct ib_udata *udata);
 int hyv_post_send(struct ib_qp *ib, const struct ib_send_wr *wr, const struct ib_send_wr **bad);
+int hyv_create_srq(struct ib_srq *ib, struct ib_srq_init_attr *attr, struct ib_udata *udata);
+int hyv_modify_srq(struct ib_srq *ib, struct ib_srq_attr *attr, enum ib_srq_attr_mask mask,
+		   struct ib_udata *udata);
+int hyv_query_srq(struct ib_srq *ib, struct ib_srq_attr *attr);
+int hyv_destroy_srq(struct ib_srq *ib, struct ib_udata *udata);
 
 /* kverbs.c: the entry points that only kernel users have */
 int hyv_post_recv(struct ib_qp *ib, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad);

@@ -26,6 +26,7 @@
 #include "log.h"
 #include "qp.h"
 #include "session.h"
+#include "srq.h"
 #include "verbs.h"
 
 /* the type of the object that a request starts with */
@@ -43,6 +44,10 @@ static const enum obj_type target_types[HYV_OP_COUNT] = {
 	[HYV_OP_MODIFY_QP] = OBJ_QP,
 	[HYV_OP_QUERY_QP] = OBJ_QP,
 	[HYV_OP_DESTROY_QP] = OBJ_QP,
+	[HYV_OP_CREATE_SRQ] = OBJ_PD,
+	[HYV_OP_MODIFY_SRQ] = OBJ_SRQ,
+	[HYV_OP_QUERY_SRQ] = OBJ_SRQ,
+	[HYV_OP_DESTROY_SRQ] = OBJ_SRQ,
 };
 
 /** struct op - one operation: its name, the sizes of its structs, HYV_OP_* flags, its handler */
@@ -161,6 +166,33 @@ static void cmd_run(struct job *job)
 		cmd_answer(cmd, status);
 }
 
+/*
+ * Replace the guest's addresses in provider data by ours, which lie behind the answer's. Return:
+ * false when the guest has left no room there
+ */
+static bool replace_pointers(struct cmd *cmd, const struct hyv_provider *provider)
+{
+	struct udata *udata = &cmd->udata;
+	uint8_t *in = cmd->readable + sizeof(struct hyv_req_hdr) + cmd->op->req_size, *out;
+	uint32_t len = hyv_provider_out_len(provider, cmd->op->number, in, udata->in_len), i;
+	const struct hyv_pointer *p;
+	uint64_t address;
+
+	if (len > udata->out_len)
+		return false;
+	udata->out_len -= len;
+	out = (uint8_t *)udata->out + udata->out_len;
+	for (i = 0; i < HYV_PROVIDER_POINTERS && provider->pointers[i].kind; i++) {
+		p = &provider->pointers[i];
+		if (!hyv_pointer_address(p, cmd->op->number, in, udata->in_len))
+			continue;
+		address = (uintptr_t)out;
+		memcpy(in + p->offset, &address, sizeof(address));
+		out += p->length;
+	}
+	return true;
+}
+
 const struct udata *cmd_udata(struct cmd *cmd, const struct device *dev)
 {
 	const uint8_t *in = cmd->udata.in;
@@ -171,6 +203,11 @@ const struct udata *cmd_udata(struct cmd *cmd, const struct device *dev)
 			continue;
 		log_guest("%s: provider data that the descriptor of %s does not know: refused",
 			  cmd->op->name, dev->provider->name);
+		return NULL;
+	}
+	if (!replace_pointers(cmd, dev->provider)) {
+		log_guest("%s: no room for what a pointer in provider data asks for: refused",
+			  cmd->op->name);
 		return NULL;
 	}
 	return &cmd->udata;

@@ -16,6 +16,7 @@ enum obj_type {
 	OBJ_MR,
 	OBJ_CQ,
 	OBJ_QP,
+	OBJ_SRQ,
 };
 
 /**

@@ -70,6 +70,7 @@ struct parents {
 	struct obj *pd;
 	struct obj *send_cq;
 	struct obj *recv_cq;
+	struct obj *srq; /* or NULL */
 };
 
 static int create_on_host(struct cmd *cmd, struct qp *qp, const struct parents *from,
@@ -95,6 +96,8 @@ static int create_on_host(struct cmd *cmd, struct qp *qp, const struct parents *
 	uverbs_in(&call, UVERBS_ATTR_CREATE_QP_CAP, &cap, sizeof(cap));
 	uverbs_in(&call, UVERBS_ATTR_CREATE_QP_TYPE, &type, sizeof(type));
 	uverbs_in(&call, UVERBS_ATTR_CREATE_QP_FLAGS, &flags, sizeof(flags));
+	if (from->srq)
+		uverbs_handle(&call, UVERBS_ATTR_CREATE_QP_SRQ_HANDLE, from->srq->handle);
 	uverbs_handle(&call, UVERBS_ATTR_CREATE_QP_EVENT_FD, (uint32_t)ctx->async_fd);
 	uverbs_out(&call, UVERBS_ATTR_CREATE_QP_RESP_CAP, &got_cap, sizeof(got_cap));
 	uverbs_out(&call, UVERBS_ATTR_CREATE_QP_RESP_QP_NUM, &qp_num, sizeof(qp_num));
@@ -144,14 +147,16 @@ int create_qp_exec(struct cmd *cmd)
 		.pd = cmd->target,
 		.send_cq = cmd_get_object(cmd, req->send_cq, OBJ_CQ),
 		.recv_cq = cmd_get_object(cmd, req->recv_cq, OBJ_CQ),
+		.srq = req->srq ? cmd_get_object(cmd, req->srq, OBJ_SRQ) : NULL,
 	};
 	int ret = -EINVAL;
 
-	if (!from.send_cq || !from.recv_cq)
+	if (!from.send_cq || !from.recv_cq || (req->srq && !from.srq))
 		ret = -ENOENT;
-	else if (!req->cap.reserved && !req->srq && from.send_cq->context == ctx &&
-		 from.recv_cq->context == ctx)
+	else if (!req->cap.reserved && from.send_cq->context == ctx &&
+		 from.recv_cq->context == ctx && (!from.srq || from.srq->context == ctx))
 		ret = create_qp(cmd, &from);
+	cmd_put_object(cmd, from.srq);
 	cmd_put_object(cmd, from.recv_cq);
 	cmd_put_object(cmd, from.send_cq);
 	return ret;

@@ -19,6 +19,36 @@
 #define HYV_PROVIDER_REQ_NOTIFY	2	/* IB_USER_VERBS_CMD_REQ_NOTIFY_CQ */
 
 /**
+ * enum hyv_pointer_kind - what a pointer in request udata is for
+ * @HYV_POINTER_NONE: no pointer: ends the list
+ * @HYV_POINTER_OUT: the driver writes there, @length bytes of struct hyv_pointer
+ */
+enum hyv_pointer_kind {
+	HYV_POINTER_NONE,
+	HYV_POINTER_OUT,
+};
+
+/**
+ * struct hyv_pointer - an address that the provider puts into a verb's request udata
+ * @op: enum hyv_op
+ * @kind: enum hyv_pointer_kind
+ * @offset: where in the request udata the 8 bytes of the address are
+ * @length: HYV_POINTER_OUT: bytes that the driver writes there
+ *
+ * The daemon replaces it by an address of its own: the host's kernel follows none of the guest's.
+ * What the driver writes goes back behind the answer's udata, and the guest puts it where the
+ * application wanted it. An address of 0 is none, and is left as it is.
+ */
+struct hyv_pointer {
+	__u16 op;
+	__u16 kind;
+	__u16 offset;
+	__u16 length;
+};
+
+#define HYV_PROVIDER_POINTERS	8
+
+/**
  * struct hyv_provider - one NIC family
  * @name: the host driver's, for people
  * @driver_id: enum rdma_driver_id
@@ -28,6 +58,7 @@
  *         flag that changes what the
  *            rest means. Bytes beyond may only be zero: a newer driver could take them for a
  *            pointer.
+ * @pointers: the exceptions among those: addresses, by operation and offset
  */
 struct hyv_provider {
 	const char *name;
@@ -35,17 +66,20 @@ struct hyv_provider {
 	__u32 abi_version;
 	__u32 flags;
 	__u16 udata_in[HYV_OP_COUNT];
+	struct hyv_pointer pointers[HYV_PROVIDER_POINTERS];
 };
 
 /*
- * rxe: no request udata at all but modify_srq's; queues are kernel memory that the application maps
- * (rdma_user_rxe.h)
+ * rxe: no request udata at all but modify_srq's, where struct mminfo of a new queue is to go;
+ * queues are kernel memory that the application maps (rdma_user_rxe.h)
  */
 #define HYV_PROVIDER_RXE { \
 	.name = "rxe", \
 	.driver_id = 14, /* RDMA_DRIVER_RXE */ \
 	.abi_version = 2, \
 	.flags = HYV_PROVIDER_POST_SEND | HYV_PROVIDER_REQ_NOTIFY, \
+	.udata_in = { [HYV_OP_MODIFY_SRQ] = 8 }, \
+	.pointers = { { HYV_OP_MODIFY_SRQ, HYV_POINTER_OUT, 0, 16 } }, \
 }
 
 static const struct hyv_provider hyv_providers[] = {
@@ -67,6 +101,44 @@ static inline const struct hyv_provider *hyv_provider_find(__u32 driver_id, __u3
 		if (p->driver_id == driver_id && p->abi_version == abi_version)
 			return p;
 	return (void *)0;
+}
+
+/**
+ * hyv_pointer_address() - the address that a pointer field holds
+ * @p: field of a descriptor
+ * @op: operation
+ * @in: its request udata, @in_len bytes
+ *
+ * Return: the address, or 0 when there is none: another operation's field, or beyond @in_len.
+ */
+static inline __u64 hyv_pointer_address(const struct hyv_pointer *p, __u32 op, const void *in,
+					__u32 in_len)
+{
+	__u64 address = 0;
+
+	if (p->op == op && (__u32)p->offset + sizeof(address) <= in_len)
+		__builtin_memcpy(&address, (const __u8 *)in + p->offset, sizeof(address));
+	return address;
+}
+
+/**
+ * hyv_provider_out_len() - bytes that a verb's HYV_POINTER_OUT fields add to the answer's udata
+ * @provider: descriptor
+ * @op: operation
+ * @in: its request udata, @in_len bytes
+ *
+ * They lie in the order of the descriptor.
+ */
+static inline __u32 hyv_provider_out_len(const struct hyv_provider *provider, __u32 op,
+					 const void *in, __u32 in_len)
+{
+	const struct hyv_pointer *p = provider->pointers;
+	__u32 len = 0;
+
+	for (; p < provider->pointers + HYV_PROVIDER_POINTERS && p->kind; p++)
+		if (p->kind == HYV_POINTER_OUT && hyv_pointer_address(p, op, in, in_len))
+			len += p->length;
+	return len;
 }
 
 #endif

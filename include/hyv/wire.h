@@ -25,8 +25,9 @@
  *
  * udata is what the application's user-space provider and the host's kernel driver say to each
  * other. It passes through unchanged; the second block is what the application's answer buffer
- * held before, since drivers write only part of it. The tail exists only for operations that say
- * so. The answer of a request that failed has the header alone: the rest is left as it was.
+ * held before, since drivers write only part of it. Behind the answer's udata, and counted in its
+ * length, lies what the host driver writes through pointers in the request's udata
+ * (hyv_provider_out_len() in provider.h). The tail exists only for operations that say so. The answer of a request that failed has the header alone: the rest is left as it was.
  */
 #ifndef HYV_WIRE_H
 #define HYV_WIRE_H
@@ -101,7 +102,7 @@ HYV_WIRE_OFFSET(hyv_doorbells, bits, 4096);
  * struct hyv_event - one buffer of HYV_VQ_EVENT
  * @type: enum hyv_event_type
  * @device: device id as in struct hyv_resp_get_device
- * @object: id of the CQ or QP it is about; 0 for an event of the port or device
+ * @object: id of the CQ, QP or SRQ it is about; 0 for an event of the port or device
  * @code: HYV_EVENT_ASYNC: the uverbs event_type (enum ib_event_type)
  * @port: HYV_EVENT_ASYNC without object: the port, or 0
  *
@@ -177,7 +178,11 @@ HYV_WIRE_SIZE(hyv_resp_hdr, 8);
 	X(18, CREATE_QP,     create_qp,     HYV_OP_UDATA) \
 	X(19, MODIFY_QP,     modify_qp,     HYV_OP_UDATA) \
 	X(20, QUERY_QP,      query_qp,      0) \
-	X(21, DESTROY_QP,    destroy_qp,    0)
+	X(21, DESTROY_QP,    destroy_qp,    0) \
+	X(22, CREATE_SRQ,    create_srq,    HYV_OP_UDATA) \
+	X(23, MODIFY_SRQ,    modify_srq,    HYV_OP_UDATA) \
+	X(24, QUERY_SRQ,     query_srq,     0) \
+	X(25, DESTROY_SRQ,   destroy_srq,   0)
 
 enum hyv_op {
 #define HYV_OP_ENUM(number, NAME, name, flags) HYV_OP_##NAME = number,
@@ -580,7 +585,7 @@ HYV_WIRE_SIZE(hyv_qp_cap, 24);
 /**
  * struct hyv_req_create_qp - @type: enum ib_uverbs_qp_type
  * @flags: enum ib_uverbs_qp_create_flags, IB_UVERBS_QP_CREATE_SQ_SIG_ALL among them
- * @srq: 0: this version has none
+ * @srq: where it takes its receives from, or 0
  */
 struct hyv_req_create_qp {
 	__le64 pd;
@@ -683,5 +688,53 @@ struct hyv_req_destroy_qp {
 };
 HYV_WIRE_SIZE(hyv_req_destroy_qp, 8);
 HYV_WIRE_EMPTY(hyv_resp_destroy_qp);
+
+/** struct hyv_req_create_srq - a shared receive queue of the basic type */
+struct hyv_req_create_srq {
+	__le64 pd;
+	__le32 max_wr;
+	__le32 max_sge;
+	__le32 srq_limit;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_req_create_srq, 24);
+
+/** struct hyv_resp_create_srq - @max_wr, @max_sge: what it has */
+struct hyv_resp_create_srq {
+	__le64 srq;
+	__le32 max_wr;
+	__le32 max_sge;
+};
+HYV_WIRE_SIZE(hyv_resp_create_srq, 16);
+
+/** struct hyv_req_modify_srq - @attr_mask: IB_SRQ_MAX_WR, IB_SRQ_LIMIT */
+struct hyv_req_modify_srq {
+	__le64 srq;
+	__le32 attr_mask;
+	__le32 max_wr;
+	__le32 srq_limit;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_req_modify_srq, 24);
+HYV_WIRE_EMPTY(hyv_resp_modify_srq);
+
+struct hyv_req_query_srq {
+	__le64 srq;
+};
+HYV_WIRE_SIZE(hyv_req_query_srq, 8);
+
+struct hyv_resp_query_srq {
+	__le32 max_wr;
+	__le32 max_sge;
+	__le32 srq_limit;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_resp_query_srq, 16);
+
+struct hyv_req_destroy_srq {
+	__le64 srq;
+};
+HYV_WIRE_SIZE(hyv_req_destroy_srq, 8);
+HYV_WIRE_EMPTY(hyv_resp_destroy_srq);
 
 #endif
