@@ -37,11 +37,11 @@
 #include "log.h"
 
 /* The linear map is as large as can be had between these; a power of two of bytes. */
-#define LINEAR_BITS_MAX	40
-#define LINEAR_BITS_MIN	33
+#define LINEAR_BITS_MAX 40
+#define LINEAR_BITS_MIN 33
 
 /* base is aligned for the largest huge page of the architecture. */
-#define LINEAR_ALIGN	(1ull << 30)
+#define LINEAR_ALIGN (1ull << 30)
 
 /* The mapping of a region: its range, rounded outwards to whole pages. */
 static uint64_t map_start(const struct region *rg)
@@ -143,12 +143,13 @@ static int check_region(const struct gmem *gm, const struct region *rg)
 	if ((r->gpa.val | r->len | r->qemu_va | r->fd_offset) & (gm->page_size - 1) ||
 	    (r->gpa.val ^ r->fd_offset) & (rg->page_size - 1)) {
 		log_err("memory region at 0x%" PRIx64 " is not aligned to its pages of 0x%" PRIx64
-			" bytes", r->gpa.val, rg->page_size);
+			" bytes",
+			r->gpa.val, rg->page_size);
 		return -EINVAL;
 	}
 	if (end > gm->size || map_end(rg) > gm->size) {
-		log_err("memory region at 0x%" PRIx64 ", length 0x%" PRIx64
-			", is beyond 0x%" PRIx64 ", the end of the linear map: raise the limit of "
+		log_err("memory region at 0x%" PRIx64 ", length 0x%" PRIx64 ", is beyond 0x%" PRIx64
+			", the end of the linear map: raise the limit of "
 			"hyvd's address space or give the guest less memory",
 			r->gpa.val, r->len, gm->size);
 		return -EFBIG;
@@ -244,8 +245,8 @@ static int unmap_vanished(struct gmem *gm, const struct region *keep, unsigned i
 		if (table_has(keep, num_keep, rg))
 			continue;
 		if (mmap(gm->base + map_start(rg), map_end(rg) - map_start(rg), PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
-		    MAP_FAILED)
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			 0) == MAP_FAILED)
 			return -errno;
 	}
 	return 0;

@@ -24,7 +24,7 @@ struct gmem_extent {
 struct gmem_region {
 	struct gpa gpa;
 	uint64_t len;
-	uint64_t qemu_va;	/* address in QEMU, which ring addresses are given in */
+	uint64_t qemu_va; /* address in QEMU, which ring addresses are given in */
 	uint64_t fd_offset;
 	int fd;
 };
@@ -110,7 +110,8 @@ int gmem_write(struct gmem *gm, struct gpa gpa, const void *src, uint64_t len);
  * too small. All but
  * -EFAULT and -EINVAL log the reason and the remedy, rate limited.
  */
-int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n, struct gmem_span *span);
+int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
+		  struct gmem_span *span);
 
 /**
  * gmem_span_release() - the address space of an assembled span; the memory stays pinned for

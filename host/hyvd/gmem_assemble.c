@@ -155,9 +155,10 @@ static void log_map_failure(int err, size_t n)
 		fclose(f);
 	}
 	if (err == -ENOMEM && used + n + 1 > limit)
-		log_warn("a buffer of %zu scattered pieces cannot be mapped: vm.max_map_count is %lu "
-			 "and %lu mappings are in use; sysctl -w vm.max_map_count=%lu", n, limit,
-			 used, 2 * (used + n));
+		log_warn(
+			"a buffer of %zu scattered pieces cannot be mapped: vm.max_map_count is "
+			"%lu and %lu mappings are in use; sysctl -w vm.max_map_count=%lu",
+			n, limit, used, 2 * (used + n));
 	else
 		log_warn("a buffer of %zu scattered pieces cannot be mapped: %s", n,
 			 strerror(-err));

@@ -33,11 +33,11 @@ void log_init(const char *name, bool verbose)
 }
 
 /* Print one line in one write, so that lines of several threads do not mix. */
-__attribute__((format(printf, 3, 0)))
-static void print_line(const char *journal_prefix, const char *word, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void
+print_line(const char *journal_prefix, const char *word, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
-	const size_t room = sizeof(line) - 1;	/* for the newline */
+	const size_t room = sizeof(line) - 1; /* for the newline */
 	size_t len;
 	int n;
 

@@ -35,10 +35,11 @@ void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool log_allowed(struct log_ratelimit *rl);
 
 /** log_guest() - a warning that the guest can cause at will, limited per place in the source */
-#define log_guest(...) do { \
-	static struct log_ratelimit rl_ = { .burst = 5, .interval = 10 }; \
-	if (log_allowed(&rl_)) \
-		log_warn(__VA_ARGS__); \
-} while (0)
+#define log_guest(...) \
+	do { \
+		static struct log_ratelimit rl_ = { .burst = 5, .interval = 10 }; \
+		if (log_allowed(&rl_)) \
+			log_warn(__VA_ARGS__); \
+	} while (0)
 
 #endif

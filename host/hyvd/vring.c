@@ -35,12 +35,12 @@
 #include "vring_setup.h"
 
 /* The ring's layout, virtio 1.3 section 2.7 (<linux/virtio_ring.h> has its own struct vring). */
-#define VIRTQ_DESC_F_NEXT		1
-#define VIRTQ_DESC_F_WRITE		2
-#define VIRTQ_DESC_F_INDIRECT		4
-#define VIRTQ_AVAIL_F_NO_INTERRUPT	1
-#define VIRTIO_F_INDIRECT_DESC		28
-#define VIRTIO_F_EVENT_IDX		29
+#define VIRTQ_DESC_F_NEXT	   1
+#define VIRTQ_DESC_F_WRITE	   2
+#define VIRTQ_DESC_F_INDIRECT	   4
+#define VIRTQ_AVAIL_F_NO_INTERRUPT 1
+#define VIRTIO_F_INDIRECT_DESC	   28
+#define VIRTIO_F_EVENT_IDX	   29
 
 /** struct virtq_desc - a descriptor, little endian like all of the ring */
 struct virtq_desc {
@@ -211,8 +211,9 @@ static int locate(struct vring *vr)
 	vr->desc = translate(vr, vr->addr.desc, num * sizeof(*vr->desc));
 	vr->avail = translate(vr, vr->addr.avail,
 			      sizeof(*vr->avail) + (num + 1) * sizeof(vr->avail->ring[0]));
-	vr->used = translate(vr, vr->addr.used, sizeof(*vr->used) +
-			     num * sizeof(vr->used->ring[0]) + sizeof(uint16_t));
+	vr->used =
+		translate(vr, vr->addr.used,
+			  sizeof(*vr->used) + num * sizeof(vr->used->ring[0]) + sizeof(uint16_t));
 	return vr->desc && vr->avail && vr->used ? 0 : -EFAULT;
 }
 
@@ -231,7 +232,7 @@ int vring_start(struct vring *vr, uint64_t features)
 	vr->in_flight = 0;
 	vr->generation++;
 	vr->running = true;
-	/* Kicks are wanted always: with event indices that is said anew whenever the ring is empty. */
+	/* Kicks are always wanted; with event indices that is said whenever the ring is empty. */
 	store16(&vr->used->flags, 0);
 	return 0;
 }

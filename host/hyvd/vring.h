@@ -19,7 +19,7 @@ struct vring_chain {
 	unsigned int num_writable;
 	uint64_t readable_len;
 	uint64_t writable_len;
-	struct gmem_extent segments[VRING_MAX_SEGMENTS];	/* the readable ones first */
+	struct gmem_extent segments[VRING_MAX_SEGMENTS]; /* the readable ones first */
 };
 
 struct vring;
@@ -34,10 +34,12 @@ struct vring;
 int vring_pop(struct vring *vr, struct vring_chain *chain);
 
 /** vring_chain_read() - copy @len bytes from @offset of the readable part. Return: 0 or -EFAULT */
-int vring_chain_read(struct vring *vr, const struct vring_chain *chain, uint64_t offset, void *dst, uint64_t len);
+int vring_chain_read(struct vring *vr, const struct vring_chain *chain, uint64_t offset, void *dst,
+		     uint64_t len);
 
 /** vring_chain_write() - copy @len bytes to @offset of the writable part. Return: 0 or -EFAULT */
-int vring_chain_write(struct vring *vr, const struct vring_chain *chain, uint64_t offset, const void *src, uint64_t len);
+int vring_chain_write(struct vring *vr, const struct vring_chain *chain, uint64_t offset,
+		      const void *src, uint64_t len);
 
 /**
  * vring_push() - give a chain back

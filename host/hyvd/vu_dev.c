@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The vhost-user device: QEMU's requests on the main socket, and which rings run.
+ * The vhost-user device: QEMU's requests on the main socket.
  *
  * A request comes from vu_msg.c, is checked against the table at the end of this file and executed
- * by a handler named after the specification's request. What the guest asks for on the rings that
- * this starts goes through ops->kick to the dispatcher.
+ * by a handler named after the specification's request. vu_queue.c starts and stops the rings, and
+ * vu_window.c has the other channel, on which we are the ones who ask.
  *
  * DOC: a front-end that errs
  *
@@ -13,22 +13,10 @@
  * error as answer if it wants one, a line in the log if not; its descriptors are closed. Only what
  * leaves the byte stream without meaning ends the connection: a payload beyond any size, a message
  * that is not completed in PARTIAL_TIMEOUT_USEC, answers that are not read.
- *
- * DOC: when rings run
- *
- * A ring is ready when it has a kick descriptor and is enabled (or VHOST_USER_F_PROTOCOL_FEATURES
- * was not negotiated, then there is no enabling). It starts as soon as it is ready. The device has
- * one life for all of its rings: as soon as one that runs is disabled, asked for its base or reset,
- * all stop, ops->stop is called, and only then QEMU gets its answer. The next ring that becomes
- * ready starts all that are. QEMU stops the rings when the guest resets the device, and also when
- * it pauses the VM; here the two look the same.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -37,179 +25,35 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "vring_setup.h"
-#include "vu_dev.h"
-#include "vu_msg.h"
-#include "vu_window.h"
+#include "vu_dev_priv.h"
 
-#define PARTIAL_TIMEOUT_USEC	5000000ull
-#define MAX_QUEUES		256u	/* SET_VRING_KICK has eight bits for the index */
+#define PARTIAL_TIMEOUT_USEC 5000000ull
+#define MAX_QUEUES	     256u /* SET_VRING_KICK has eight bits for the index */
 
-#define FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
-		  1ull << VIRTIO_RING_F_EVENT_IDX | 1ull << VU_F_PROTOCOL_FEATURES)
+#define FEATURES \
+	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
+	 1ull << VIRTIO_RING_F_EVENT_IDX | 1ull << VU_F_PROTOCOL_FEATURES)
 
 /*
  * CONFIGURE_MEM_SLOTS must not be among them: with it, QEMU 11.1 crashes when a guest that had the
  * window mapped starts again after a reset.
  */
-#define PROTOCOL_FEATURES (1ull << VU_PF_MQ | 1ull << VU_PF_REPLY_ACK | \
-			   1ull << VU_PF_CONFIG | 1ull << VU_PF_RESET_DEVICE | WINDOW_FEATURES)
+#define PROTOCOL_FEATURES \
+	(1ull << VU_PF_MQ | 1ull << VU_PF_REPLY_ACK | 1ull << VU_PF_CONFIG | \
+	 1ull << VU_PF_RESET_DEVICE | WINDOW_FEATURES)
 
 /* What showing the window needs. */
-#define WINDOW_FEATURES (1ull << VU_PF_BACKEND_REQ | 1ull << VU_PF_BACKEND_SEND_FD | \
-			 1ull << VU_PF_REPLY_ACK | 1ull << VU_PF_HOST_NOTIFIER | \
-			 1ull << VU_PF_SHMEM)
+#define WINDOW_FEATURES \
+	(1ull << VU_PF_BACKEND_REQ | 1ull << VU_PF_BACKEND_SEND_FD | 1ull << VU_PF_REPLY_ACK | \
+	 1ull << VU_PF_HOST_NOTIFIER | 1ull << VU_PF_SHMEM)
 
 /* What a handler returns when the payload has become the answer. */
 #define REPLY 1
-
-/**
- * struct queue - what the device knows of a ring, beside the ring itself
- * @kick_fd, @kick_source: eventfd the guest's notifications arrive on, or -1 and NULL
- * @started: runs, or did until its driver broke it
- * @kick_due: ops->kick is owed because the ring has just started
- */
-struct queue {
-	struct vu_dev *dev;
-	unsigned int index;
-	struct vring *vring;
-	int kick_fd;
-	sd_event_source *kick_source;
-	bool enabled;
-	bool started;
-	bool kick_due;
-};
-
-/**
- * struct vu_dev - the device; belongs to the event loop's thread
- * @accept_source: waits for QEMU; NULL once it was there
- * @conn: the main socket, or -1
- * @partial_timer: runs while a message is incomplete
- * @start_source: one-shot, calls ops->kick of rings that have just started
- * @running: at least one queue is started; ops->stop is owed
- */
-struct vu_dev {
-	sd_event *loop;
-	struct vu_dev_ops ops;
-	void *arg;
-	struct gmem *gm;
-	struct vu_window *window;
-	sd_event_source *accept_source;
-	int conn;
-	sd_event_source *conn_source;
-	sd_event_source *partial_timer;
-	sd_event_source *start_source;
-	struct vu_rx rx;
-	uint64_t window_size;
-	uint8_t config[VU_MAX_CONFIG];
-	uint64_t features;
-	uint64_t protocol_features;
-	bool running;
-	unsigned int num_queues;
-	struct queue queues[];
-};
 
 /* Return: the ring with this index, or NULL */
 static struct queue *get_queue(struct vu_dev *dev, uint64_t index)
 {
 	return index < dev->num_queues ? &dev->queues[index] : NULL;
-}
-
-static bool queue_ready(const struct vu_dev *dev, const struct queue *q)
-{
-	return q->kick_fd >= 0 &&
-	       (q->enabled || !(dev->features & 1ull << VU_F_PROTOCOL_FEATURES));
-}
-
-/* Start the rings that are ready. Return: 0 or the negative errno of the last that cannot */
-static int start_queues(struct vu_dev *dev)
-{
-	unsigned int i;
-	int err = 0;
-
-	for (i = 0; i < dev->num_queues; i++) {
-		struct queue *q = &dev->queues[i];
-		int ret;
-
-		if (q->started || !queue_ready(dev, q))
-			continue;
-		ret = vring_start(q->vring, dev->features);
-		if (ret) {
-			log_guest("ring %u cannot start: %s", i, strerror(-ret));
-			err = ret;
-			continue;
-		}
-		q->started = true;
-		q->kick_due = true;
-		dev->running = true;
-		sd_event_source_set_enabled(q->kick_source, SD_EVENT_ON);
-		sd_event_source_set_enabled(dev->start_source, SD_EVENT_ONESHOT);
-	}
-	return err;
-}
-
-/* Stop all rings and tell the owner, if any runs. */
-static void stop_queues(struct vu_dev *dev)
-{
-	unsigned int i;
-
-	if (!dev->running)
-		return;
-	for (i = 0; i < dev->num_queues; i++) {
-		struct queue *q = &dev->queues[i];
-
-		vring_stop(q->vring);
-		q->started = false;
-		q->kick_due = false;
-		if (q->kick_source)
-			sd_event_source_set_enabled(q->kick_source, SD_EVENT_OFF);
-	}
-	dev->running = false;
-	vu_window_stop(dev->window);
-	dev->ops.stop(dev->arg);
-}
-
-/* Rings have just started: the guest may have notified them before anyone listened. */
-static int on_start(sd_event_source *source, void *arg)
-{
-	struct vu_dev *dev = arg;
-	unsigned int i;
-
-	(void)source;
-	for (i = 0; i < dev->num_queues; i++) {
-		if (!dev->queues[i].kick_due)
-			continue;
-		dev->queues[i].kick_due = false;
-		dev->ops.kick(dev->arg, i);
-	}
-	return 0;
-}
-
-/* The guest has notified a ring. */
-static int on_kick(sd_event_source *source, int fd, uint32_t revents, void *arg)
-{
-	struct queue *q = arg;
-	uint64_t count;
-	ssize_t n = read(fd, &count, sizeof(count));
-
-	(void)revents;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n != sizeof(count)) {
-		log_guest("kick descriptor of ring %u is no eventfd; it is ignored", q->index);
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		return 0;
-	}
-	q->dev->ops.kick(q->dev->arg, q->index);
-	return 0;
-}
-
-static void drop_kick(struct queue *q)
-{
-	q->kick_source = sd_event_source_disable_unref(q->kick_source);
-	if (q->kick_fd >= 0)
-		close(q->kick_fd);
-	q->kick_fd = -1;
 }
 
 static int vu_get_features_exec(struct vu_dev *dev, struct vu_msg *msg)
@@ -241,7 +85,7 @@ static int vu_reset_device_exec(struct vu_dev *dev, struct vu_msg *msg)
 	unsigned int i;
 
 	(void)msg;
-	stop_queues(dev);
+	vu_queues_stop(dev);
 	for (i = 0; i < dev->num_queues; i++)
 		dev->queues[i].enabled = false;
 	return 0;
@@ -256,8 +100,8 @@ static int vu_set_mem_table_exec(struct vu_dev *dev, struct vu_msg *msg)
 
 	if (msg->hdr.size < offsetof(struct vu_memory, regions) ||
 	    m->num_regions > VU_MAX_REGIONS || m->num_regions != msg->num_fds ||
-	    msg->hdr.size != offsetof(struct vu_memory, regions) +
-			     m->num_regions * sizeof(m->regions[0]))
+	    msg->hdr.size !=
+		    offsetof(struct vu_memory, regions) + m->num_regions * sizeof(m->regions[0]))
 		return -EINVAL;
 	for (i = 0; i < m->num_regions; i++)
 		regions[i] = (struct gmem_region){
@@ -306,8 +150,8 @@ static int vu_get_vring_base_exec(struct vu_dev *dev, struct vu_msg *msg)
 	if (!q)
 		return -EINVAL;
 	if (q->started)
-		stop_queues(dev);
-	drop_kick(q);
+		vu_queues_stop(dev);
+	vu_queue_drop_kick(q);
 	msg->payload.state.num = vring_base(q->vring);
 	return REPLY;
 }
@@ -331,7 +175,7 @@ static struct queue *take_vring_fd(struct vu_dev *dev, struct vu_msg *msg, int *
 static int vu_set_vring_kick_exec(struct vu_dev *dev, struct vu_msg *msg)
 {
 	struct queue *q;
-	int err = 0, fd;
+	int err, fd;
 
 	/* Without a descriptor we would have to poll the ring. */
 	if (msg->payload.u64 & VU_VRING_NOFD)
@@ -339,18 +183,8 @@ static int vu_set_vring_kick_exec(struct vu_dev *dev, struct vu_msg *msg)
 	q = take_vring_fd(dev, msg, &fd);
 	if (!q)
 		return -EINVAL;
-	drop_kick(q);
-	q->kick_fd = fd;
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-		err = -errno;
-	if (!err)
-		err = sd_event_add_io(dev->loop, &q->kick_source, fd, EPOLLIN, on_kick, q);
-	if (err < 0) {
-		drop_kick(q);
-		return err;
-	}
-	sd_event_source_set_enabled(q->kick_source, q->started ? SD_EVENT_ON : SD_EVENT_OFF);
-	return start_queues(dev);
+	err = vu_queue_set_kick(q, fd);
+	return err ? err : vu_queues_start(dev);
 }
 
 static int vu_set_vring_call_exec(struct vu_dev *dev, struct vu_msg *msg)
@@ -384,9 +218,9 @@ static int vu_set_vring_enable_exec(struct vu_dev *dev, struct vu_msg *msg)
 		return -EINVAL;
 	q->enabled = s->num;
 	if (q->enabled)
-		return start_queues(dev);
+		return vu_queues_start(dev);
 	if (q->started)
-		stop_queues(dev);
+		vu_queues_stop(dev);
 	return 0;
 }
 
@@ -435,7 +269,7 @@ static int vu_get_config_exec(struct vu_dev *dev, struct vu_msg *msg)
 
 	if (!config_range_ok(msg)) {
 		log_guest("GET_CONFIG of a wrong size or range");
-		msg->hdr.size = 0;	/* the specification's error */
+		msg->hdr.size = 0; /* the specification's error */
 		return REPLY;
 	}
 	memcpy(c->region, dev->config + c->offset, c->size);
@@ -469,10 +303,10 @@ static void disconnect(struct vu_dev *dev, const char *why)
 	unsigned int i;
 
 	log_info("connection to QEMU ended: %s", why);
-	stop_queues(dev);
+	vu_queues_stop(dev);
 	vu_window_set_channel(dev->window, -1);
 	for (i = 0; i < dev->num_queues; i++) {
-		drop_kick(&dev->queues[i]);
+		vu_queue_drop_kick(&dev->queues[i]);
 		vring_set_call(dev->queues[i].vring, -1);
 		vring_set_err(dev->queues[i].vring, -1);
 		dev->queues[i].enabled = false;
@@ -574,8 +408,7 @@ static int on_message(sd_event_source *source, int fd, uint32_t revents, void *a
 		/* The time for the whole message counts from its first byte. */
 		sd_event_source_get_enabled(dev->partial_timer, &on);
 		if (on == SD_EVENT_OFF) {
-			sd_event_source_set_time_relative(dev->partial_timer,
-							  PARTIAL_TIMEOUT_USEC);
+			sd_event_source_set_time_relative(dev->partial_timer, PARTIAL_TIMEOUT_USEC);
 			sd_event_source_set_enabled(dev->partial_timer, SD_EVENT_ONESHOT);
 		}
 	}
@@ -628,11 +461,7 @@ static int add_sources(struct vu_dev *dev, int listen_fd)
 	if (err < 0)
 		return err;
 	sd_event_source_set_enabled(dev->partial_timer, SD_EVENT_OFF);
-	err = sd_event_add_defer(dev->loop, &dev->start_source, on_start, dev);
-	if (err < 0)
-		return err;
-	sd_event_source_set_enabled(dev->start_source, SD_EVENT_OFF);
-	return 0;
+	return vu_queues_init(dev);
 }
 
 int vu_dev_create(struct vu_dev **out, sd_event *loop, const struct vu_dev_setup *setup,
@@ -688,7 +517,7 @@ void vu_dev_destroy(struct vu_dev *dev)
 		return;
 	vu_window_destroy(dev->window);
 	for (i = 0; i < dev->num_queues; i++) {
-		drop_kick(&dev->queues[i]);
+		vu_queue_drop_kick(&dev->queues[i]);
 		vring_destroy(dev->queues[i].vring);
 	}
 	sd_event_source_disable_unref(dev->accept_source);
@@ -714,7 +543,8 @@ int vu_dev_map_window(struct vu_dev *dev, int fd)
 	if (!dev->running)
 		return -EAGAIN;
 	err = (dev->protocol_features & WINDOW_FEATURES) == WINDOW_FEATURES ?
-	      vu_window_map(dev->window, fd) : -ENOTCONN;
+		      vu_window_map(dev->window, fd) :
+		      -ENOTCONN;
 	if (err == -ENOTCONN) {
 		log_err("QEMU cannot show the window to the guest: it takes QEMU 11.1 or later and "
 			"its vhost-user-test-device-pci");
@@ -729,8 +559,8 @@ static const struct request requests[] = {
 	[VU_SET_FEATURES] = { "SET_FEATURES", vu_set_features_exec, 8, 0, 0, -1 },
 	[VU_SET_OWNER] = { "SET_OWNER", vu_set_owner_exec, 0, 0, 0, -1 },
 	[VU_RESET_OWNER] = { "RESET_OWNER", vu_reset_device_exec, 0, 0, 0, -1 },
-	[VU_SET_MEM_TABLE] = { "SET_MEM_TABLE", vu_set_mem_table_exec, VAR_SIZE, 0,
-			       VU_MAX_REGIONS, -1 },
+	[VU_SET_MEM_TABLE] = { "SET_MEM_TABLE", vu_set_mem_table_exec, VAR_SIZE, 0, VU_MAX_REGIONS,
+			       -1 },
 	[VU_SET_VRING_NUM] = { "SET_VRING_NUM", vu_set_vring_num_exec, 8, 0, 0, -1 },
 	[VU_SET_VRING_ADDR] = { "SET_VRING_ADDR", vu_set_vring_addr_exec, 40, 0, 0, -1 },
 	[VU_SET_VRING_BASE] = { "SET_VRING_BASE", vu_set_vring_base_exec, 8, 0, 0, -1 },
@@ -738,10 +568,10 @@ static const struct request requests[] = {
 	[VU_SET_VRING_KICK] = { "SET_VRING_KICK", vu_set_vring_kick_exec, 8, 0, 1, -1 },
 	[VU_SET_VRING_CALL] = { "SET_VRING_CALL", vu_set_vring_call_exec, 8, 0, 1, -1 },
 	[VU_SET_VRING_ERR] = { "SET_VRING_ERR", vu_set_vring_err_exec, 8, 0, 1, -1 },
-	[VU_GET_PROTOCOL_FEATURES] = { "GET_PROTOCOL_FEATURES", vu_get_protocol_features_exec, 0,
-				       0, 0, -1 },
-	[VU_SET_PROTOCOL_FEATURES] = { "SET_PROTOCOL_FEATURES", vu_set_protocol_features_exec, 8,
-				       0, 0, -1 },
+	[VU_GET_PROTOCOL_FEATURES] = { "GET_PROTOCOL_FEATURES", vu_get_protocol_features_exec, 0, 0,
+				       0, -1 },
+	[VU_SET_PROTOCOL_FEATURES] = { "SET_PROTOCOL_FEATURES", vu_set_protocol_features_exec, 8, 0,
+				       0, -1 },
 	[VU_GET_QUEUE_NUM] = { "GET_QUEUE_NUM", vu_get_queue_num_exec, 0, 0, 0, VU_PF_MQ },
 	[VU_SET_VRING_ENABLE] = { "SET_VRING_ENABLE", vu_set_vring_enable_exec, 8, 0, 0, -1 },
 	[VU_SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD", vu_set_backend_req_fd_exec, 0, 1, 1,

@@ -49,8 +49,8 @@ struct vu_dev;
  *
  * Return: 0 or a negative errno. @arg is handed to the ops; @gm outlives the device.
  */
-int vu_dev_create(struct vu_dev **out, sd_event *loop, const struct vu_dev_setup *setup, struct gmem *gm,
-		  const struct vu_dev_ops *ops, void *arg);
+int vu_dev_create(struct vu_dev **out, sd_event *loop, const struct vu_dev_setup *setup,
+		  struct gmem *gm, const struct vu_dev_ops *ops, void *arg);
 
 void vu_dev_destroy(struct vu_dev *dev);
 

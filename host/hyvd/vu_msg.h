@@ -10,13 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VU_MAX_FDS		8	/* VHOST_MEMORY_BASELINE_NREGIONS */
-#define VU_MAX_REGIONS		8
-#define VU_MAX_CONFIG		256
-#define VU_MAX_SHMEM_REGIONS	256
-#define VU_MAX_PAYLOAD		4096	/* of any message, more than either side has to say */
+#define VU_MAX_FDS	       8 /* VHOST_MEMORY_BASELINE_NREGIONS */
+#define VU_MAX_REGIONS	       8
+#define VU_MAX_CONFIG	       256
+#define VU_MAX_SHMEM_REGIONS   256
+#define VU_MAX_PAYLOAD	       4096 /* of any message, more than either side has to say */
 
-#define VU_F_PROTOCOL_FEATURES	30	/* among the virtio features */
+#define VU_F_PROTOCOL_FEATURES 30 /* among the virtio features */
 
 /** enum vu_protocol_feature - bits of {GET,SET}_PROTOCOL_FEATURES that concern us */
 enum vu_protocol_feature {
@@ -62,14 +62,14 @@ enum vu_backend_request {
 	VU_BACKEND_SHMEM_UNMAP = 10,
 };
 
-#define VU_FLAG_VERSION_MASK	0x3u
-#define VU_FLAG_VERSION		0x1u
-#define VU_FLAG_REPLY		0x4u
-#define VU_FLAG_NEED_REPLY	0x8u
+#define VU_FLAG_VERSION_MASK 0x3u
+#define VU_FLAG_VERSION	     0x1u
+#define VU_FLAG_REPLY	     0x4u
+#define VU_FLAG_NEED_REPLY   0x8u
 
-#define VU_VRING_INDEX_MASK	0xffull	/* in the u64 of SET_VRING_{KICK,CALL,ERR} */
-#define VU_VRING_NOFD		0x100ull
-#define VU_SHMEM_FLAG_RW	0x1ull
+#define VU_VRING_INDEX_MASK  0xffull /* in the u64 of SET_VRING_{KICK,CALL,ERR} */
+#define VU_VRING_NOFD	     0x100ull
+#define VU_SHMEM_FLAG_RW     0x1ull
 
 /** struct vu_hdr - in front of each message; @size is that of the payload */
 struct vu_hdr {
@@ -117,7 +117,7 @@ struct vu_config {
 struct vu_shmem_config {
 	uint32_t num_regions;
 	uint32_t padding;
-	uint64_t sizes[VU_MAX_SHMEM_REGIONS];	/* by shmid */
+	uint64_t sizes[VU_MAX_SHMEM_REGIONS]; /* by shmid */
 };
 _Static_assert(sizeof(struct vu_shmem_config) == 2056, "vhost-user shared memory table");
 

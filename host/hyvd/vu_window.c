@@ -273,7 +273,8 @@ static void handle_answer(struct vu_window *w)
 	    msg->hdr.flags != (VU_FLAG_VERSION | VU_FLAG_REPLY) ||
 	    msg->hdr.size != sizeof(uint64_t) || msg->num_fds || msg->too_many_fds) {
 		log_guest("dropped an unexpected message %u (flags 0x%x, %u bytes) on QEMU's "
-			  "back-end channel", msg->hdr.request, msg->hdr.flags, msg->hdr.size);
+			  "back-end channel",
+			  msg->hdr.request, msg->hdr.flags, msg->hdr.size);
 		vu_rx_reset(&w->rx);
 		return;
 	}

@@ -32,8 +32,9 @@ int vu_window_set_channel(struct vu_window *w, int fd);
  * vu_window_map() - begin the handshake; the caller makes sure that the rings run
  * @fd: file to map, still the caller's
  *
- * Return: 0 and a call of live(), later unless the channel fails at once; -ENOTCONN without a channel; -EALREADY if it is under way
- * or done since the last vu_window_stop(); another negative errno.
+ * Return: 0 and a call of live(), later unless the channel fails at once; -ENOTCONN without a
+ * channel; -EALREADY if it is under way or done since the last vu_window_stop(); another negative
+ * errno.
  */
 int vu_window_map(struct vu_window *w, int fd);
 

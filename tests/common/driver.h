@@ -13,16 +13,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define DRIVER_MEM	(8ull << 20)	/* bytes of guest memory */
-#define DRIVER_GPA	0x40000000ull	/* where it begins for the guest */
-#define DRIVER_QEMU_VA	0x7f1200000000ull	/* and in QEMU */
+#define DRIVER_MEM     (8ull << 20) /* bytes of guest memory */
+#define DRIVER_GPA     0x40000000ull /* where it begins for the guest */
+#define DRIVER_QEMU_VA 0x7f1200000000ull /* and in QEMU */
 
 /* Offsets in guest memory; a ring has VRING_STRIDE bytes from its number times that. */
-#define DRIVER_DESC	0x0u
-#define DRIVER_AVAIL	0x20000u
-#define DRIVER_USED	0x30000u
-#define DRIVER_STRIDE	0x80000u
-#define DRIVER_DATA	0x400000u	/* for buffers */
+#define DRIVER_DESC   0x0u
+#define DRIVER_AVAIL  0x20000u
+#define DRIVER_USED   0x30000u
+#define DRIVER_STRIDE 0x80000u
+#define DRIVER_DATA   0x400000u /* for buffers */
 
 /** struct driver - one ring as the guest sees it; the memory is shared by all rings of a test */
 struct driver {

@@ -150,7 +150,7 @@ void fe_pump(struct frontend *fe)
 	int ret;
 
 	for (i = 0; (ret = sd_event_run(fe->loop, 0)) > 0; i++)
-		assert_true(i < 1000);	/* an event that nobody consumes */
+		assert_true(i < 1000); /* an event that nobody consumes */
 	assert_int_equal(ret, 0);
 }
 

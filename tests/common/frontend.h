@@ -20,40 +20,60 @@
 #include "vu_dev.h"
 
 enum fe_request {
-	GET_FEATURES = 1, SET_FEATURES = 2, SET_OWNER = 3, RESET_OWNER = 4, SET_MEM_TABLE = 5,
-	SET_LOG_BASE = 6, SET_VRING_NUM = 8, SET_VRING_ADDR = 9, SET_VRING_BASE = 10,
-	GET_VRING_BASE = 11, SET_VRING_KICK = 12, SET_VRING_CALL = 13, SET_VRING_ERR = 14,
-	GET_PROTOCOL_FEATURES = 15, SET_PROTOCOL_FEATURES = 16, GET_QUEUE_NUM = 17,
-	SET_VRING_ENABLE = 18, SET_BACKEND_REQ_FD = 21, GET_CONFIG = 24, SET_CONFIG = 25,
-	RESET_DEVICE = 34, ADD_MEM_REG = 37, GET_SHMEM_CONFIG = 44,
-	BE_HOST_NOTIFIER = 3, BE_SHMEM_MAP = 9, BE_SHMEM_UNMAP = 10,
+	GET_FEATURES = 1,
+	SET_FEATURES = 2,
+	SET_OWNER = 3,
+	RESET_OWNER = 4,
+	SET_MEM_TABLE = 5,
+	SET_LOG_BASE = 6,
+	SET_VRING_NUM = 8,
+	SET_VRING_ADDR = 9,
+	SET_VRING_BASE = 10,
+	GET_VRING_BASE = 11,
+	SET_VRING_KICK = 12,
+	SET_VRING_CALL = 13,
+	SET_VRING_ERR = 14,
+	GET_PROTOCOL_FEATURES = 15,
+	SET_PROTOCOL_FEATURES = 16,
+	GET_QUEUE_NUM = 17,
+	SET_VRING_ENABLE = 18,
+	SET_BACKEND_REQ_FD = 21,
+	GET_CONFIG = 24,
+	SET_CONFIG = 25,
+	RESET_DEVICE = 34,
+	ADD_MEM_REG = 37,
+	GET_SHMEM_CONFIG = 44,
+	BE_HOST_NOTIFIER = 3,
+	BE_SHMEM_MAP = 9,
+	BE_SHMEM_UNMAP = 10,
 };
 
-#define VERSION		1u
-#define IS_REPLY	4u
-#define NEED_REPLY	8u
+#define VERSION	       1u
+#define IS_REPLY       4u
+#define NEED_REPLY     8u
 
-#define F_VERSION_1	(1ull << 32)
-#define F_INDIRECT	(1ull << 28)
-#define F_EVENT_IDX	(1ull << 29)
-#define F_PROTOCOL	(1ull << 30)
-#define ALL_FEATURES	(F_VERSION_1 | F_INDIRECT | F_EVENT_IDX | F_PROTOCOL)
+#define F_VERSION_1    (1ull << 32)
+#define F_INDIRECT     (1ull << 28)
+#define F_EVENT_IDX    (1ull << 29)
+#define F_PROTOCOL     (1ull << 30)
+#define ALL_FEATURES   (F_VERSION_1 | F_INDIRECT | F_EVENT_IDX | F_PROTOCOL)
 
-#define PF_MQ		(1ull << 0)
-#define PF_REPLY_ACK	(1ull << 3)
-#define PF_BACKEND_REQ	(1ull << 5)
-#define PF_CONFIG	(1ull << 9)
-#define PF_SEND_FD	(1ull << 10)
-#define PF_NOTIFIER	(1ull << 11)
-#define PF_RESET	(1ull << 13)
-#define PF_SHMEM	(1ull << 22)
-#define ALL_PF (PF_MQ | PF_REPLY_ACK | PF_BACKEND_REQ | PF_CONFIG | PF_SEND_FD | PF_NOTIFIER | \
-		PF_RESET | PF_SHMEM)
+#define PF_MQ	       (1ull << 0)
+#define PF_REPLY_ACK   (1ull << 3)
+#define PF_BACKEND_REQ (1ull << 5)
+#define PF_CONFIG      (1ull << 9)
+#define PF_SEND_FD     (1ull << 10)
+#define PF_NOTIFIER    (1ull << 11)
+#define PF_RESET       (1ull << 13)
+#define PF_SHMEM       (1ull << 22)
+#define ALL_PF \
+	(PF_MQ | PF_REPLY_ACK | PF_BACKEND_REQ | PF_CONFIG | PF_SEND_FD | PF_NOTIFIER | PF_RESET | \
+	 PF_SHMEM)
 
-#define NUM_QUEUES	3u
-#define RING_NUM	16u
-#define WINDOW_SIZE	(1ull << 20)
-#define CONFIG_TEXT	"configuration"
+#define NUM_QUEUES  3u
+#define RING_NUM    16u
+#define WINDOW_SIZE (1ull << 20)
+#define CONFIG_TEXT "configuration"
 
 /** struct fe_region - a region in SET_MEM_TABLE */
 struct fe_region {
@@ -129,7 +149,7 @@ void fe_channel(struct frontend *fe);
 
 void fe_mem_table(struct frontend *fe);
 
-/** fe_ring_setup() - all but enabling; fe_enable() - one ring; fe_start() - the life of QEMU's start */
+/** fe_ring_setup() - all but enabling; fe_enable() - one ring; fe_start() - all that QEMU does */
 void fe_ring_setup(struct frontend *fe, unsigned int i);
 void fe_enable(struct frontend *fe, unsigned int i, bool on);
 void fe_start(struct frontend *fe);

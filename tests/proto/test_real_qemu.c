@@ -22,16 +22,16 @@
 #include "random.h"
 
 /* Where the test puts the device's BARs: QEMU's layout of the virtio structures, the window. */
-#define PCI_ADDR	0x80002800u	/* bus 0, device 5 */
-#define COMMON		0xd0000000u
-#define DEVICE_CONFIG	(COMMON + 0x2000)
-#define NOTIFY		(COMMON + 0x3000)
-#define WINDOW		0xe0000000u
+#define PCI_ADDR      0x80002800u /* bus 0, device 5 */
+#define COMMON	      0xd0000000u
+#define DEVICE_CONFIG (COMMON + 0x2000)
+#define NOTIFY	      (COMMON + 0x3000)
+#define WINDOW	      0xe0000000u
 
 /* Where the rings are in the guest's memory. */
-#define RING(i)		(0x100000u + (i) * 0x10000u)
-#define RING_AVAIL	0x4000u
-#define RING_USED	0x8000u
+#define RING(i)	   (0x100000u + (i)*0x10000u)
+#define RING_AVAIL 0x4000u
+#define RING_USED  0x8000u
 
 /**
  * struct machine - a QEMU that does not run a guest, and the device in front of it
@@ -109,7 +109,10 @@ static void op_disconnect(void *arg)
 }
 
 static const struct vu_dev_ops ops = {
-	.kick = op_kick, .stop = op_stop, .window_live = op_live, .disconnect = op_disconnect,
+	.kick = op_kick,
+	.stop = op_stop,
+	.window_live = op_live,
+	.disconnect = op_disconnect,
 };
 
 /* ---- QEMU ---- */
@@ -139,9 +142,10 @@ static void exec_qemu(const char *dir)
 		dup2(null, 2);
 	execlp(qemu(), qemu(), "-accel", "qtest", "-qtest", qtest, "-qtest-log", "/dev/null",
 	       "-display", "none", "-nodefaults", "-machine", "q35,memory-backend=m", "-m", "64M",
-	       "-object", "memory-backend-memfd,id=m,size=64M,share=on", "-chardev", dev,
-	       "-device", "vhost-user-test-device-pci,chardev=c,virtio-id=38,num_vqs=3,vq_size=64,"
-	       "config_size=64,addr=5", "-monitor", monitor, NULL);
+	       "-object", "memory-backend-memfd,id=m,size=64M,share=on", "-chardev", dev, "-device",
+	       "vhost-user-test-device-pci,chardev=c,virtio-id=38,num_vqs=3,vq_size=64,"
+	       "config_size=64,addr=5",
+	       "-monitor", monitor, NULL);
 	_exit(127);
 }
 
@@ -181,19 +185,19 @@ static void listen_to_qemu(struct machine *m)
 }
 
 /* Let the device work until the count is reached. */
-#define wait_for(m, condition) do { \
-	double end_ = now() + 20; \
-	while (!(condition)) { \
-		listen_to_qemu(m); \
-		assert_true(sd_event_run((m)->loop, 1000) >= 0); \
-		assert_int_equal(waitpid((m)->pid, NULL, WNOHANG), 0); \
-		assert_true(now() < end_); \
-	} \
-} while (0)
+#define wait_for(m, condition) \
+	do { \
+		double end_ = now() + 20; \
+		while (!(condition)) { \
+			listen_to_qemu(m); \
+			assert_true(sd_event_run((m)->loop, 1000) >= 0); \
+			assert_int_equal(waitpid((m)->pid, NULL, WNOHANG), 0); \
+			assert_true(now() < end_); \
+		} \
+	} while (0)
 
 /* Send a command to qtest without waiting for the answer. */
-__attribute__((format(printf, 2, 3)))
-static void tell(struct machine *m, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void tell(struct machine *m, const char *fmt, ...)
 {
 	char cmd[256];
 	va_list ap;
@@ -233,7 +237,9 @@ static int setup(void **state)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	struct vu_dev_setup s = {
-		.num_queues = 3, .config = CONFIG_TEXT, .config_len = sizeof(CONFIG_TEXT),
+		.num_queues = 3,
+		.config = CONFIG_TEXT,
+		.config_len = sizeof(CONFIG_TEXT),
 		.window_size = WINDOW_SIZE,
 	};
 	char cmd[256];
@@ -320,7 +326,7 @@ static void start(struct machine *m)
 
 	put(m, "b", COMMON + 20, 1);
 	put(m, "b", COMMON + 20, 3);
-	put(m, "l", COMMON + 8, 1);	/* VIRTIO_F_VERSION_1 alone */
+	put(m, "l", COMMON + 8, 1); /* VIRTIO_F_VERSION_1 alone */
 	put(m, "l", COMMON + 12, 1);
 	put(m, "b", COMMON + 20, 11);
 	for (i = 0; i < 3; i++) {
@@ -357,10 +363,11 @@ static void expect_window(struct machine *m)
 	assert_int_equal(get(m, "l", WINDOW + 64), 0x12345678);
 }
 
-#define skip_without(m) do { \
-	if (!(m)->pid) \
-		skip(); \
-} while (0)
+#define skip_without(m) \
+	do { \
+		if (!(m)->pid) \
+			skip(); \
+	} while (0)
 
 static void test_live(void **state)
 {
@@ -451,7 +458,7 @@ static void test_storm(void **state)
 	}
 	wait_for(m, m->answers == m->asked);
 	printf("%u maps begun, %u ended, %u stops\n", m->maps, m->lives, m->stops);
-	assert_true(m->maps - m->lives > 10);	/* or the test has missed its aim */
+	assert_true(m->maps - m->lives > 10); /* or the test has missed its aim */
 	i = m->lives;
 	start(m);
 	wait_for(m, m->lives == i + 1);
@@ -464,11 +471,8 @@ static void test_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		qemu_test(test_live),
-		qemu_test(test_reset),
-		qemu_test(test_pause),
-		qemu_test(test_system_reset),
-		qemu_test(test_storm),
+		qemu_test(test_live),	      qemu_test(test_reset), qemu_test(test_pause),
+		qemu_test(test_system_reset), qemu_test(test_storm),
 	};
 
 	log_init("test_real_qemu", false);

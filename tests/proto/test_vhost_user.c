@@ -189,8 +189,11 @@ static void test_set_mem_table(void **state)
 	struct {
 		uint32_t num, padding;
 		struct fe_region r[3];
-	} t = { 3, 0, { { 0, 0x10000, 0x1000000, 0 }, { 1ull << 45, 4096, 0x9000000, 0 },
-			{ 0x100000, 0x20000, 0x2000000, 0x10000 } } };
+	} t = { 3,
+		0,
+		{ { 0, 0x10000, 0x1000000, 0 },
+		  { 1ull << 45, 4096, 0x9000000, 0 },
+		  { 0x100000, 0x20000, 0x2000000, 0x10000 } } };
 	int event = eventfd(0, EFD_CLOEXEC), fds[] = { fe->memfd, event, fe->memfd };
 
 	fe_connect(fe);
@@ -810,7 +813,9 @@ static void test_fds_in_two_pieces(void **state)
 		struct cmsghdr align;
 	} control = { .align = { CMSG_LEN(8 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	struct iovec iov = { msg, 6 };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
 			     .msg_controllen = sizeof(control.buf) };
 	int i, fds[8], before;
 	uint64_t result;
@@ -963,7 +968,9 @@ static void test_disconnect_within_message(void **state)
 		struct cmsghdr align;
 	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	struct iovec iov = { hdr, sizeof(hdr) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
 			     .msg_controllen = sizeof(control.buf) };
 	int fds;
 
@@ -1062,9 +1069,8 @@ int main(void)
 	memcpy(tests, plain, sizeof(plain));
 	for (i = 0; i < NUM_BAD; i++) {
 		snprintf(names[i], sizeof(names[i]), "test_bad_%s", bad[i].name);
-		tests[NUM_PLAIN + i] = (struct CMUnitTest){
-			names[i], test_bad, bad_setup, fe_teardown, (void *)&bad[i]
-		};
+		tests[NUM_PLAIN + i] = (struct CMUnitTest){ names[i], test_bad, bad_setup,
+							    fe_teardown, (void *)&bad[i] };
 	}
 	log_init("test_vhost_user", false);
 	return cmocka_run_group_tests(tests, NULL, NULL);

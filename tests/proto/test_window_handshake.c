@@ -12,7 +12,7 @@
 #include "frontend.h"
 #include "log.h"
 
-#define CONNRESET "L-104 "	/* window_live() with -ECONNRESET */
+#define CONNRESET "L-104 " /* window_live() with -ECONNRESET */
 
 static void map(struct frontend *fe)
 {
@@ -565,7 +565,9 @@ static void test_answer_with_a_file(void **state)
 		struct cmsghdr align;
 	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	struct iovec iov = { msg, sizeof(msg) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
 			     .msg_controllen = sizeof(control.buf) };
 	int before;
 	char c;
@@ -740,7 +742,7 @@ int main(void)
 		fe_test(test_restart_before_knock_is_read),
 		fe_test(test_stop_before_map_answer),
 		fe_test(test_pause_before_map_answer),
-	fe_test(test_stale_map_answer_after_restart),
+		fe_test(test_stale_map_answer_after_restart),
 		fe_test(test_stale_refusal_after_restart),
 		fe_test(test_stop_before_barrier_answer),
 		fe_test(test_two_stops_one_answer),
@@ -749,7 +751,7 @@ int main(void)
 		fe_test(test_answers_in_the_wrong_order),
 		fe_test(test_malformed_answers),
 		fe_test(test_answer_with_a_file),
-	fe_test(test_answer_beyond_any_size),
+		fe_test(test_answer_beyond_any_size),
 		fe_test(test_channel_closed_idle),
 		fe_test(test_channel_closed_in_knock),
 		fe_test(test_channel_closed_in_map),

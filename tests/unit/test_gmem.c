@@ -24,9 +24,9 @@
 #include "gmem.h"
 #include "log.h"
 
-#define PAGE		4096ull
-#define MIB		(1ull << 20)
-#define QEMU_VA		0x7f0000000000ull
+#define PAGE	4096ull
+#define MIB	(1ull << 20)
+#define QEMU_VA 0x7f0000000000ull
 
 static int memfd(uint64_t len, unsigned int flags)
 {
@@ -89,8 +89,8 @@ struct fixture {
 	int fds_before;
 };
 
-#define LOW	0ull
-#define HIGH	(16 * MIB)
+#define LOW  0ull
+#define HIGH (16 * MIB)
 
 static void set_both(struct fixture *f)
 {
@@ -214,7 +214,8 @@ static void test_unchanged_region_keeps_mapping(void **state)
 	uint64_t mark = 0xabcdef;
 
 	assert_ptr_equal(mmap(high + PAGE, PAGE, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), high + PAGE);
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 high + PAGE);
 	memcpy(high + PAGE, &mark, sizeof(mark));
 	set_both(f);
 	assert_ptr_equal(va_of(f, HIGH), high);
@@ -260,12 +261,9 @@ static void test_foreign_files_are_skipped(void **state)
 	struct fixture *f = *state;
 	int event = eventfd(0, 0), zero = open("/dev/zero", O_RDWR), small = memfd(PAGE, 0);
 	struct gmem_region r[] = {
-		region(event, 64 * MIB, MIB, 0),
-		region(f->fd, LOW, MIB, 0),
-		region(zero, 1ull << 60, MIB, 0),
-		region(small, 128 * MIB, MIB, 0),
-		region(small, 256 * MIB, PAGE, PAGE),
-		{ { 512 * MIB }, PAGE, QEMU_VA, 0, -1 },
+		region(event, 64 * MIB, MIB, 0),      region(f->fd, LOW, MIB, 0),
+		region(zero, 1ull << 60, MIB, 0),     region(small, 128 * MIB, MIB, 0),
+		region(small, 256 * MIB, PAGE, PAGE), { { 512 * MIB }, PAGE, QEMU_VA, 0, -1 },
 	};
 
 	assert_int_equal(gmem_set_table(f->gm, r, 6), 0);
@@ -297,7 +295,8 @@ static void expect_refused(struct fixture *f, const struct gmem_region *r, unsig
 static void test_bad_tables(void **state)
 {
 	struct fixture *f = *state;
-	struct gmem_region beyond[] = { region(f->fd, 0, MIB, 0), region(f->fd, 1ull << 40, MIB, 0) };
+	struct gmem_region beyond[] = { region(f->fd, 0, MIB, 0),
+					region(f->fd, 1ull << 40, MIB, 0) };
 	struct gmem_region straddle[] = { region(f->fd, (1ull << 40) - PAGE, MIB, 0) };
 	struct gmem_region overflow[] = { region(f->fd, UINT64_MAX - PAGE + 1, MIB, 0) };
 	struct gmem_region empty[] = { region(f->fd, 0, 0, 0) };
@@ -345,9 +344,9 @@ static void test_assemble_single(void **state)
 {
 	struct fixture *f = *state;
 	struct gmem_extent one = { { HIGH + 100 }, 3 * PAGE };
-	struct gmem_extent touching[] = {
-		{ { HIGH + 100 }, 50 }, { { HIGH + 150 }, PAGE }, { { HIGH + PAGE + 150 }, 7 }
-	};
+	struct gmem_extent touching[] = { { { HIGH + 100 }, 50 },
+					  { { HIGH + 150 }, PAGE },
+					  { { HIGH + PAGE + 150 }, 7 } };
 	struct gmem_span span;
 
 	assert_int_equal(gmem_assemble(f->gm, &one, 1, &span), 0);
@@ -467,7 +466,8 @@ static void test_huge_pages(void **state)
 	struct fixture *f = *state;
 	int fd = memfd_create("huge", MFD_HUGETLB);
 	struct gmem_extent scattered[] = { { { 6 * MIB }, PAGE }, { { 3 * MIB }, PAGE } };
-	struct gmem_extent swapped[] = { { { 4 * MIB + PAGE }, HUGE - PAGE }, { { 2 * MIB }, HUGE } };
+	struct gmem_extent swapped[] = { { { 4 * MIB + PAGE }, HUGE - PAGE },
+					 { { 2 * MIB }, HUGE } };
 	struct gmem_extent linear = { { 0x100000 }, 4 * MIB };
 	struct gmem_span span;
 	uint8_t *va = MAP_FAILED;

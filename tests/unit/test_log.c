@@ -161,12 +161,8 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		log_test(test_plain),
-		log_test(test_journal),
-		log_test(test_long_line),
-		log_test(test_ratelimit),
-		log_test(test_log_guest),
-		log_test(test_threads),
+		log_test(test_plain),	  log_test(test_journal),   log_test(test_long_line),
+		log_test(test_ratelimit), log_test(test_log_guest), log_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

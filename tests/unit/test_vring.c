@@ -20,13 +20,13 @@
 #include "random.h"
 #include "vring_setup.h"
 
-#define V1		(1ull << VIRTIO_F_VERSION_1)
-#define INDIRECT	(1ull << VIRTIO_RING_F_INDIRECT_DESC)
-#define EVENT_IDX	(1ull << VIRTIO_RING_F_EVENT_IDX)
-#define NEXT		VRING_DESC_F_NEXT
-#define WRITE		VRING_DESC_F_WRITE
-#define TABLE		VRING_DESC_F_INDIRECT
-#define NUM		16u
+#define V1	  (1ull << VIRTIO_F_VERSION_1)
+#define INDIRECT  (1ull << VIRTIO_RING_F_INDIRECT_DESC)
+#define EVENT_IDX (1ull << VIRTIO_RING_F_EVENT_IDX)
+#define NEXT	  VRING_DESC_F_NEXT
+#define WRITE	  VRING_DESC_F_WRITE
+#define TABLE	  VRING_DESC_F_INDIRECT
+#define NUM	  16u
 
 struct fixture {
 	struct gmem *gm;
@@ -43,9 +43,8 @@ static struct gmem_region whole_memory(const struct fixture *f)
 	return (struct gmem_region){ { DRIVER_GPA }, DRIVER_MEM, DRIVER_QEMU_VA, 0, dup(f->memfd) };
 }
 
-static const struct vring_addr addr = {
-	DRIVER_QEMU_VA + DRIVER_DESC, DRIVER_QEMU_VA + DRIVER_AVAIL, DRIVER_QEMU_VA + DRIVER_USED
-};
+static const struct vring_addr addr = { DRIVER_QEMU_VA + DRIVER_DESC, DRIVER_QEMU_VA + DRIVER_AVAIL,
+					DRIVER_QEMU_VA + DRIVER_USED };
 
 static int setup(void **state)
 {
@@ -456,9 +455,8 @@ static void test_broken_table_nested(void **state)
 static void test_broken_table_loop(void **state)
 {
 	struct fixture *f = *state;
-	struct vring_desc loop[] = {
-		{ DRIVER_GPA + DRIVER_DATA, 8, NEXT, 1 }, { DRIVER_GPA + DRIVER_DATA, 8, NEXT, 0 }
-	};
+	struct vring_desc loop[] = { { DRIVER_GPA + DRIVER_DATA, 8, NEXT, 1 },
+				     { DRIVER_GPA + DRIVER_DATA, 8, NEXT, 0 } };
 
 	start(f, INDIRECT);
 	offer_table(f, loop, 2, 32, TABLE);
@@ -746,8 +744,9 @@ static void test_random_chains(void **state)
 
 			flight[i] = flight[--n];
 			if (c->writable_len)
-				assert_int_equal(vring_chain_write(f->vr, c, c->writable_len - 1,
-								   "x", 1), 0);
+				assert_int_equal(
+					vring_chain_write(f->vr, c, c->writable_len - 1, "x", 1),
+					0);
 			vring_push(f->vr, c, c->writable_len);
 			assert_int_equal(f->d.used->idx, (uint16_t)(at + 1));
 			assert_int_equal(f->d.used->ring[at % NUM].id, c->head);
@@ -775,10 +774,12 @@ static void test_fuzz(void **state)
 		int ret;
 
 		for (j = 0; j < NUM; j++) {
-			static const uint16_t flags[] = { 0, NEXT, NEXT, WRITE, NEXT | WRITE, TABLE,
-							  TABLE | NEXT, 0xffff };
+			static const uint16_t flags[] = {
+				0, NEXT, NEXT, WRITE, NEXT | WRITE, TABLE, TABLE | NEXT, 0xffff
+			};
 			struct vring_desc d = { DRIVER_GPA + DRIVER_DATA + rnd(&r, 256),
-						rnd(&r, 9) * 16, flags[rnd(&r, 8)], rnd(&r, NUM + 1) };
+						rnd(&r, 9) * 16, flags[rnd(&r, 8)],
+						rnd(&r, NUM + 1) };
 
 			if (!rnd(&r, 20))
 				d.addr = rnd64(&r);

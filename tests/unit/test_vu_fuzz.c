@@ -19,8 +19,8 @@
 #include "log.h"
 #include "random.h"
 
-#define ROUNDS			250
-#define MESSAGES_PER_ROUND	100
+#define ROUNDS		   250
+#define MESSAGES_PER_ROUND 100
 
 static struct rnd r;
 
@@ -129,17 +129,23 @@ static uint32_t payload_of(uint32_t request, uint64_t *p, unsigned int *num_fds)
 		if (!rnd(&r, 8))
 			p[1 + rnd(&r, 3)] += rnd64(&r) >> rnd(&r, 64);
 		return 40;
-	case SET_VRING_NUM: case SET_VRING_BASE: case GET_VRING_BASE: case SET_VRING_ENABLE:
+	case SET_VRING_NUM:
+	case SET_VRING_BASE:
+	case GET_VRING_BASE:
+	case SET_VRING_ENABLE:
 		p[0] = (uint64_t)nums[rnd(&r, 8)] << 32 | index;
 		return 8;
-	case SET_VRING_KICK: case SET_VRING_CALL: case SET_VRING_ERR:
+	case SET_VRING_KICK:
+	case SET_VRING_CALL:
+	case SET_VRING_ERR:
 		p[0] = index | (rnd(&r, 10) ? 0 : 0x100);
 		*num_fds = !(p[0] & 0x100);
 		return 8;
 	case SET_BACKEND_REQ_FD:
 		*num_fds = 1;
 		return 0;
-	case GET_CONFIG: case SET_CONFIG:
+	case GET_CONFIG:
+	case SET_CONFIG:
 		n = rnd(&r, 100);
 		p[0] = (uint64_t)n << 32 | rnd(&r, 200);
 		return 12 + n;
@@ -149,12 +155,40 @@ static uint32_t payload_of(uint32_t request, uint64_t *p, unsigned int *num_fds)
 }
 
 static const uint32_t requests[] = {
-	GET_FEATURES, SET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE,
-	SET_MEM_TABLE, SET_MEM_TABLE, SET_VRING_NUM, SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_ADDR,
-	SET_VRING_BASE, GET_VRING_BASE, SET_VRING_KICK, SET_VRING_KICK, SET_VRING_KICK,
-	SET_VRING_CALL, SET_VRING_ERR, GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM,
-	SET_VRING_ENABLE, SET_VRING_ENABLE, SET_VRING_ENABLE, SET_VRING_ENABLE, SET_BACKEND_REQ_FD,
-	GET_CONFIG, SET_CONFIG, RESET_DEVICE, GET_SHMEM_CONFIG, ADD_MEM_REG, 0, 99,
+	GET_FEATURES,
+	SET_FEATURES,
+	SET_FEATURES,
+	SET_OWNER,
+	RESET_OWNER,
+	SET_MEM_TABLE,
+	SET_MEM_TABLE,
+	SET_MEM_TABLE,
+	SET_VRING_NUM,
+	SET_VRING_NUM,
+	SET_VRING_ADDR,
+	SET_VRING_ADDR,
+	SET_VRING_BASE,
+	GET_VRING_BASE,
+	SET_VRING_KICK,
+	SET_VRING_KICK,
+	SET_VRING_KICK,
+	SET_VRING_CALL,
+	SET_VRING_ERR,
+	GET_PROTOCOL_FEATURES,
+	SET_PROTOCOL_FEATURES,
+	GET_QUEUE_NUM,
+	SET_VRING_ENABLE,
+	SET_VRING_ENABLE,
+	SET_VRING_ENABLE,
+	SET_VRING_ENABLE,
+	SET_BACKEND_REQ_FD,
+	GET_CONFIG,
+	SET_CONFIG,
+	RESET_DEVICE,
+	GET_SHMEM_CONFIG,
+	ADD_MEM_REG,
+	0,
+	99,
 };
 
 /* Write in random pieces, the device working in between; files go with the first. */
@@ -189,8 +223,8 @@ static bool send_pieces(struct frontend *fe, int sock, const void *buf, size_t l
 }
 
 /*
- * Send one message, right or nearly so. Return: whether the connection still stands; @in_step becomes
- * false when the header lies about the payload's size.
+ * Send one message, right or nearly so. Return: whether the connection still stands; @in_step
+ * becomes false when the header lies about the payload's size.
  */
 static bool random_message(struct frontend *fe, bool *in_step)
 {
@@ -274,8 +308,8 @@ static void random_answer(struct frontend *fe)
 	if (!rnd(&r, 50))
 		msg[rnd(&r, 3)] = rnd64(&r);
 	if (rnd(&r, 2))
-		send_pieces(fe, fe->be, msg, rnd(&r, 50) ? sizeof(msg) : rnd(&r, sizeof(msg)),
-			    NULL, 0);
+		send_pieces(fe, fe->be, msg, rnd(&r, 50) ? sizeof(msg) : rnd(&r, sizeof(msg)), NULL,
+			    0);
 }
 
 /* A QEMU that knows what it does takes over the connection: it must get all it wants. */
@@ -358,9 +392,10 @@ static void test_fuzz(void **state)
 		fuzz_round(st);
 		fe_teardown(&st);
 	}
-	printf("%u kicks, %u stops, %u windows live, %u chains, %u broken rings, %u requests accepted, "
-	       "%u refused, %u devices in order at the end\n", seen.starts, seen.stops, seen.lives, seen.pops, seen.broken,
-	       seen.accepted, seen.refused, seen.recovered);
+	printf("%u kicks, %u stops, %u windows live, %u chains, %u broken rings, "
+	       "%u requests accepted, %u refused, %u devices in order at the end\n",
+	       seen.starts, seen.stops, seen.lives, seen.pops, seen.broken, seen.accepted,
+	       seen.refused, seen.recovered);
 	/* A fuzzer whose messages are all refused at the door tests nothing. */
 	assert_true(seen.starts > n && seen.stops > n / 4 && seen.pops > n && seen.broken > n / 20);
 	assert_true(seen.lives > n / 100 && seen.accepted > n && seen.refused > n);
