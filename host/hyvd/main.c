@@ -144,7 +144,7 @@ static int listen_on(const char *path)
 			sizeof(addr.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

@@ -126,7 +126,7 @@ static void unpublish(struct objtab *tab, struct obj *obj)
 		obj->type == OBJ_CONTEXT ? &tab->contexts : &obj->context->children;
 
 	obj->is_published = false;
-	HASH_DELETE(hh, tab->by_id, obj);
+	HASH_DELETE(hh, tab->by_id, obj); /* NOLINT: uthash's own lists are beyond the analyser */
 	TAILQ_REMOVE(siblings, obj, sibling);
 	if (obj->events.is_pending)
 		TAILQ_REMOVE(&tab->pending, &obj->events, pending);

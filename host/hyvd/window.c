@@ -209,6 +209,7 @@ void window_drop_context(struct window *win, uint64_t context_id, bool free_rang
 	struct range *range, *next;
 
 	pthread_mutex_lock(&win->lock);
+	/* NOLINTNEXTLINE: uthash's own lists are beyond the analyser */
 	HASH_ITER(hh, win->ranges, range, next) {
 		if (range->context_id != context_id)
 			continue;
