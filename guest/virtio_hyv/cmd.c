@@ -50,6 +50,10 @@ static const enum hyv_op undo_ops[HYV_OP_COUNT] = {
 	[HYV_OP_CREATE_CQ] = HYV_OP_DESTROY_CQ,
 	[HYV_OP_CREATE_QP] = HYV_OP_DESTROY_QP,
 	[HYV_OP_CREATE_SRQ] = HYV_OP_DESTROY_SRQ,
+	[HYV_OP_CREATE_AH] = HYV_OP_DESTROY_AH,
+	[HYV_OP_ALLOC_MW] = HYV_OP_DEALLOC_MW,
+	/* what the region showed before is its own owner's */
+	[HYV_OP_REREG_MR] = HYV_OP_DEREG_MR,
 };
 
 static struct hyv_cmd *alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, u32 udata_out,
@@ -229,6 +233,29 @@ void hyv_cmd_undo(struct hyv_cmd *cmd)
 }
 
 /**
+ * hyv_cmd_call_undoing() - send a command that takes something back, and wait for its answer
+ * @ib: its device
+ * @cmd: filled command; the caller keeps its reference
+ *
+ * Does not wait if the caller is dying or the device is going, which it does not refuse either.
+ *
+ * Return: 0, and what memory @cmd owns stays its own; or the host's error, and nothing has changed.
+ */
+int hyv_cmd_call_undoing(struct ib_device *ib, struct hyv_cmd *cmd)
+{
+	int ret;
+
+	if (READ_ONCE(to_hyv_ibdev(ib)->going) || current->flags & PF_EXITING ||
+	    fatal_signal_pending(current)) {
+		cmd->orphan = true;
+		submit(cmd);
+		return 0;
+	}
+	ret = hyv_cmd_call(cmd);
+	return cmd->orphan || READ_ONCE(cmd->hyv->dead) ? 0 : ret;
+}
+
+/**
  * hyv_cmd_destroy() - destroy an object on the host
  * @ib: its device
  * @op: operation whose request is an id
@@ -241,22 +268,12 @@ void hyv_cmd_undo(struct hyv_cmd *cmd)
  */
 int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem *mem)
 {
-	struct hyv_dev *hyv = to_hyv(ib);
-	struct hyv_cmd *cmd;
+	struct hyv_cmd *cmd = alloc(to_hyv(ib), op, 0, 0, GFP_KERNEL | __GFP_NOFAIL);
 	int ret;
 
-	if (READ_ONCE(to_hyv_ibdev(ib)->going) || current->flags & PF_EXITING ||
-	    fatal_signal_pending(current)) {
-		hyv_cmd_post_destroy(hyv, op, id, mem);
-		return 0;
-	}
-
-	cmd = alloc(hyv, op, 0, 0, GFP_KERNEL | __GFP_NOFAIL);
 	*(__le64 *)hyv_cmd_req(cmd) = cpu_to_le64(id);
 	cmd->mem = mem;
-	ret = hyv_cmd_call(cmd);
-	if (cmd->orphan || READ_ONCE(hyv->dead))
-		ret = 0;
+	ret = hyv_cmd_call_undoing(ib, cmd);
 	if (ret)
 		cmd->mem = NULL;
 	hyv_cmd_put(cmd);

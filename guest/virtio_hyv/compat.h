@@ -31,4 +31,13 @@
 #define hyv_compat_umem_get(dev, addr, size, access) ib_umem_get(dev, addr, size, access)
 #endif
 
+/* resizing a queue of an application became resize_user_cq in 7.2 */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+#define HYV_CQE_TYPE		unsigned int
+#define hyv_compat_resize_cq	resize_user_cq
+#else
+#define HYV_CQE_TYPE		int
+#define hyv_compat_resize_cq	resize_cq
+#endif
+
 #endif

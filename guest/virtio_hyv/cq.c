@@ -82,6 +82,30 @@ int hyv_req_notify_cq(struct ib_cq *ib, enum ib_cq_notify_flags flags)
 	return ret;
 }
 
+/** hyv_resize_cq() - Return: 0 or a negative errno; waits */
+int hyv_resize_cq(struct ib_cq *ib, HYV_CQE_TYPE cqe, struct ib_udata *udata)
+{
+	struct hyv_resp_resize_cq *resp;
+	struct hyv_req_resize_cq *req;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	cmd = hyv_udata_cmd(ib->device, HYV_OP_RESIZE_CQ, udata);
+	if (IS_ERR(cmd))
+		return PTR_ERR(cmd);
+	req = hyv_cmd_req(cmd);
+	req->cq = cpu_to_le64(to_hyv_cq(ib)->object.id);
+	req->cqe = cpu_to_le32(cqe);
+	ret = hyv_cmd_call(cmd);
+	if (!ret) {
+		resp = hyv_cmd_resp(cmd);
+		ib->cqe = le32_to_cpu(resp->cqe);
+		ret = hyv_udata_reply(cmd, udata);
+	}
+	hyv_cmd_put(cmd);
+	return ret;
+}
+
 /** hyv_destroy_cq() - Return: 0, and no event comes any more; or a negative errno. Waits */
 int hyv_destroy_cq(struct ib_cq *ib, struct ib_udata *udata)
 {

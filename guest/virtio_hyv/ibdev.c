@@ -280,9 +280,13 @@ static const struct ib_device_ops hyv_ops = {
 	.alloc_pd = hyv_alloc_pd,
 	.dealloc_pd = hyv_dealloc_pd,
 	.reg_user_mr = hyv_reg_user_mr,
+	.rereg_user_mr = hyv_rereg_user_mr,
 	.dereg_mr = hyv_dereg_mr,
+	.alloc_mw = hyv_alloc_mw,
+	.dealloc_mw = hyv_dealloc_mw,
 	.create_cq = hyv_create_cq,
 	.req_notify_cq = hyv_req_notify_cq,
+	.hyv_compat_resize_cq = hyv_resize_cq,
 	.destroy_cq = hyv_destroy_cq,
 	.create_qp = hyv_create_qp,
 	.modify_qp = hyv_modify_qp,
@@ -293,6 +297,10 @@ static const struct ib_device_ops hyv_ops = {
 	.modify_srq = hyv_modify_srq,
 	.query_srq = hyv_query_srq,
 	.destroy_srq = hyv_destroy_srq,
+	.create_user_ah = hyv_create_ah,
+	.destroy_ah = hyv_destroy_ah,
+	.attach_mcast = hyv_attach_mcast,
+	.detach_mcast = hyv_detach_mcast,
 
 	.post_recv = hyv_post_recv,
 	.poll_cq = hyv_poll_cq,
@@ -302,6 +310,8 @@ static const struct ib_device_ops hyv_ops = {
 	INIT_RDMA_OBJ_SIZE(ib_pd, hyv_pd, ib),
 	INIT_RDMA_OBJ_SIZE(ib_cq, hyv_cq, ib),
 	INIT_RDMA_OBJ_SIZE(ib_qp, hyv_qp, ib),
+	INIT_RDMA_OBJ_SIZE(ib_ah, hyv_ah, ib),
+	INIT_RDMA_OBJ_SIZE(ib_mw, hyv_mw, ib),
 	INIT_RDMA_OBJ_SIZE(ib_srq, hyv_srq, ib),
 };
 
@@ -323,6 +333,27 @@ static int describe(struct hyv_dev *hyv, u32 id, struct hyv_resp_get_device *inf
 	return ret;
 }
 
+/* a verb that the host's driver lacks is refused by the core, as it is natively */
+static void leave_out(struct ib_device_ops *ops, u32 flags)
+{
+	if (flags & HYV_PROVIDER_NO_AH) {
+		ops->create_user_ah = NULL;
+		ops->destroy_ah = NULL;
+	}
+	if (flags & HYV_PROVIDER_NO_MCAST) {
+		ops->attach_mcast = NULL;
+		ops->detach_mcast = NULL;
+	}
+	if (flags & HYV_PROVIDER_NO_MW) {
+		ops->alloc_mw = NULL;
+		ops->dealloc_mw = NULL;
+	}
+	if (flags & HYV_PROVIDER_NO_RESIZE_CQ)
+		ops->hyv_compat_resize_cq = NULL;
+	if (flags & HYV_PROVIDER_NO_REREG_MR)
+		ops->rereg_user_mr = NULL;
+}
+
 static void set_up(struct hyv_ibdev *dev, const struct hyv_resp_get_device *info,
 		   const struct hyv_provider *provider)
 {
@@ -340,6 +371,7 @@ static void set_up(struct hyv_ibdev *dev, const struct hyv_resp_get_device *info
 	memcpy(ib->node_desc, info->node_desc, sizeof(ib->node_desc) - 1);
 
 	ib_set_device_ops(ib, &hyv_ops);
+	leave_out(&ib->ops, provider->flags);
 	ib->ops.driver_id = provider->driver_id;
 	ib->ops.uverbs_abi_ver = provider->abi_version;
 	if (provider->flags & HYV_PROVIDER_POST_SEND)

@@ -72,6 +72,7 @@ struct ib_mr *hyv_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 	}
 	mr->ib.lkey = le32_to_cpu(resp->lkey);
 	mr->ib.rkey = le32_to_cpu(resp->rkey);
+	mr->access = access;
 	mr->mem = cmd->mem;
 	cmd->mem = NULL;
 	hyv_umem_forget_tables(mr->mem);
@@ -82,6 +83,80 @@ err_put:
 	hyv_cmd_put(cmd);
 err_free:
 	kfree(mr);
+	return ERR_PTR(ret);
+}
+
+/* the host shows the region's owner new memory: the old one is free, the new one is the region's */
+static void change_memory(struct hyv_mr *mr, struct hyv_cmd *cmd)
+{
+	hyv_umem_unpin(mr->mem);
+	mr->mem = cmd->mem;
+	cmd->mem = NULL;
+	hyv_umem_forget_tables(mr->mem);
+}
+
+/**
+ * hyv_rereg_user_mr() - change a region in its place
+ * @ib: the region
+ * @flags: IB_MR_REREG_*: what is to change
+ * @start: IB_MR_REREG_TRANS: where its memory begins in the process
+ * @length: IB_MR_REREG_TRANS: bytes
+ * @iova: IB_MR_REREG_TRANS: where it shall begin on the data path
+ * @access: IB_MR_REREG_ACCESS: IB_ACCESS_*
+ * @pd: IB_MR_REREG_PD: its protection domain
+ * @udata: not used: no provider sends any
+ *
+ * A caller that is killed meanwhile loses the region.
+ *
+ * Return: NULL, or an ERR_PTR() and nothing has changed. Waits.
+ */
+struct ib_mr *hyv_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 length, u64 iova,
+				int access, struct ib_pd *pd, struct ib_udata *udata)
+{
+	struct hyv_mr *mr = to_hyv_mr(ib);
+	struct hyv_resp_rereg_mr *resp;
+	struct hyv_req_rereg_mr *req;
+	struct hyv_cmd *cmd;
+	struct hyv_mem *mem;
+	int ret;
+
+	if (!(flags & IB_MR_REREG_ACCESS))
+		access = mr->access;
+	ret = ib_umem_check_rereg(mr->mem->umem, flags, access);
+	if (ret)
+		return ERR_PTR(ret);
+	cmd = hyv_cmd_alloc(to_hyv(ib->device), HYV_OP_REREG_MR, 0, 0);
+	if (!cmd)
+		return ERR_PTR(-ENOMEM);
+	req = hyv_cmd_req(cmd);
+	req->mr = cpu_to_le64(mr->id);
+	req->flags = cpu_to_le32(flags);
+	req->access = cpu_to_le32(access);
+	if (flags & IB_MR_REREG_PD)
+		req->pd = cpu_to_le64(to_hyv_pd(pd)->id);
+	if (flags & IB_MR_REREG_TRANS) {
+		mem = hyv_umem_pin(ib->device, start, length, access);
+		if (IS_ERR(mem)) {
+			ret = PTR_ERR(mem);
+			goto out;
+		}
+		cmd->mem = mem;
+		req->length = cpu_to_le64(length);
+		req->iova = cpu_to_le64(iova);
+		req->num_extents = cpu_to_le32(mem->num_extents);
+	}
+	ret = hyv_cmd_call(cmd);
+	if (ret)
+		goto out;
+
+	resp = hyv_cmd_resp(cmd);
+	mr->access = access;
+	ib->lkey = le32_to_cpu(resp->lkey);
+	ib->rkey = le32_to_cpu(resp->rkey);
+	if (cmd->mem)
+		change_memory(mr, cmd);
+out:
+	hyv_cmd_put(cmd);
 	return ERR_PTR(ret);
 }
 

@@ -25,7 +25,12 @@ static void cap_from_wire(struct ib_qp_cap *cap, const struct hyv_qp_cap *wire)
 	cap->max_inline_data = le32_to_cpu(wire->max_inline_data);
 }
 
-static void ah_to_wire(struct hyv_ah_attr *wire, const struct rdma_ah_attr *ah)
+/**
+ * hyv_ah_to_wire() - where to send to, as the host is told
+ * @wire: zeroed
+ * @ah: address
+ */
+void hyv_ah_to_wire(struct hyv_ah_attr *wire, const struct rdma_ah_attr *ah)
 {
 	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
 
@@ -64,9 +69,9 @@ static void ah_from_wire(struct ib_device *ib, struct rdma_ah_attr *ah,
 static void attr_to_wire(struct hyv_qp_attr *wire, const struct ib_qp_attr *attr, int mask)
 {
 	if (mask & IB_QP_AV)
-		ah_to_wire(&wire->ah, &attr->ah_attr);
+		hyv_ah_to_wire(&wire->ah, &attr->ah_attr);
 	if (mask & IB_QP_ALT_PATH)
-		ah_to_wire(&wire->alt_ah, &attr->alt_ah_attr);
+		hyv_ah_to_wire(&wire->alt_ah, &attr->alt_ah_attr);
 	wire->qkey = cpu_to_le32(attr->qkey);
 	wire->rq_psn = cpu_to_le32(attr->rq_psn);
 	wire->sq_psn = cpu_to_le32(attr->sq_psn);
@@ -265,17 +270,20 @@ int hyv_destroy_qp(struct ib_qp *ib, struct ib_udata *udata)
  * @wr: NULL: the work requests are in the queue already
  * @bad: set to @wr on failure
  *
- * The host rings later, so what it would have refused is refused here: a state before RTS, as rxe
- * does. Return: 0; -EINVAL; -EIO when the host is gone.
+ * The host rings later, so what it would have refused is refused here. Return: 0; -EINVAL; what the
+ * host's driver says of a queue pair in this state; -EIO when the host is gone.
  */
 int hyv_post_send(struct ib_qp *ib, const struct ib_send_wr *wr, const struct ib_send_wr **bad)
 {
+	const struct hyv_provider *provider = to_hyv_ibdev(ib->device)->provider;
 	struct hyv_dev *hyv = to_hyv(ib->device);
 	struct hyv_qp *qp = to_hyv_qp(ib);
 
 	*bad = wr;
-	if (wr || READ_ONCE(qp->state) < IB_QPS_RTS)
+	if (wr)
 		return -EINVAL;
+	if (!(provider->post_states & BIT(READ_ONCE(qp->state))))
+		return -(int)provider->post_errno;
 	if (READ_ONCE(hyv->dead))
 		return -EIO;
 	hyv_doorbell_ring(hyv, qp->doorbell);

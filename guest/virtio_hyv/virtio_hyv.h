@@ -2,7 +2,7 @@
 /*
  * What the files of virtio_hyv share: the structs and who calls whom.
  *
- * A verb goes ctx.c, pd.c, mr.c, cq.c, qp.c or srq.c (fill a request) -> udata.c (the provider's part) ->
+ * A verb goes ctx.c, pd.c, mr.c, mw.c, cq.c, qp.c, srq.c or datagram.c (fill a request) -> udata.c (the provider's part) ->
  * cmd.c (submit, wait, answer) -> vq.c (virtqueue), and its answer back. What the host says by
  * itself goes vq.c -> event.c -> ib_core.
  *
@@ -160,11 +160,13 @@ struct hyv_pd {
 /**
  * struct hyv_mr - memory region
  * @id: the host's id
+ * @access: IB_ACCESS_*
  * @mem: the memory; it belongs to a command while the host is asked to let go of it
  */
 struct hyv_mr {
 	struct ib_mr ib;
 	u64 id;
+	int access;
 	struct hyv_mem *mem;
 };
 
@@ -185,6 +187,18 @@ struct hyv_qp {
 	struct hyv_object object;
 	u32 doorbell;
 	enum ib_qp_state state;
+};
+
+/** struct hyv_ah - address handle; @id: the host's */
+struct hyv_ah {
+	struct ib_ah ib;
+	u64 id;
+};
+
+/** struct hyv_mw - memory window; @id: the host's */
+struct hyv_mw {
+	struct ib_mw ib;
+	u64 id;
 };
 
 /** struct hyv_srq - shared receive queue; @object: its id, and where events find it */
@@ -216,6 +230,16 @@ static inline struct hyv_cq *to_hyv_cq(struct ib_cq *ib)
 static inline struct hyv_qp *to_hyv_qp(struct ib_qp *ib)
 {
 	return container_of(ib, struct hyv_qp, ib);
+}
+
+static inline struct hyv_ah *to_hyv_ah(struct ib_ah *ib)
+{
+	return container_of(ib, struct hyv_ah, ib);
+}
+
+static inline struct hyv_mw *to_hyv_mw(struct ib_mw *ib)
+{
+	return container_of(ib, struct hyv_mw, ib);
 }
 
 static inline struct hyv_srq *to_hyv_srq(struct ib_srq *ib)
@@ -296,6 +320,7 @@ struct hyv_cmd *hyv_cmd_alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in,
 void hyv_cmd_put(struct hyv_cmd *cmd);
 int hyv_cmd_call(struct hyv_cmd *cmd);
 void hyv_cmd_undo(struct hyv_cmd *cmd);
+int hyv_cmd_call_undoing(struct ib_device *ib, struct hyv_cmd *cmd);
 int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem *mem);
 void hyv_cmd_free_context(struct ib_device *ib, u64 id);
 void hyv_cmd_post_destroy(struct hyv_dev *hyv, enum hyv_op op, u64 id, struct hyv_mem *mem);
@@ -330,6 +355,9 @@ void hyv_doorbell_exit(struct hyv_dev *hyv);
 bool hyv_doorbell_alive(struct hyv_dev *hyv);
 void hyv_doorbell_ring(struct hyv_dev *hyv, u32 doorbell);
 
+/* qp.c */
+void hyv_ah_to_wire(struct hyv_ah_attr *wire, const struct rdma_ah_attr *ah);
+
 /* ibdev.c */
 int hyv_ibdev_register(struct hyv_dev *hyv, u32 id);
 void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 id);
@@ -344,10 +372,15 @@ int hyv_alloc_pd(struct ib_pd *ib, struct ib_udata *udata);
 int hyv_dealloc_pd(struct ib_pd *ib, struct ib_udata *udata);
 struct ib_mr *hyv_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
 			      HYV_DMAH_PARAM struct ib_udata *udata);
+struct ib_mr *hyv_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 length, u64 iova,
+				int access, struct ib_pd *pd, struct ib_udata *udata);
 int hyv_dereg_mr(struct ib_mr *ib, struct ib_udata *udata);
+int hyv_alloc_mw(struct ib_mw *ib, struct ib_udata *udata);
+int hyv_dealloc_mw(struct ib_mw *ib);
 int hyv_create_cq(struct ib_cq *ib, const struct ib_cq_init_attr *attr,
 		  struct uverbs_attr_bundle *attrs);
 int hyv_req_notify_cq(struct ib_cq *ib, enum ib_cq_notify_flags flags);
+int hyv_resize_cq(struct ib_cq *ib, HYV_CQE_TYPE cqe, struct ib_udata *udata);
 int hyv_destroy_cq(struct ib_cq *ib, struct ib_udata *udata);
 int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udata *udata);
 int hyv_modify_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
@@ -360,6 +393,10 @@ int hyv_modify_srq(struct ib_srq *ib, struct ib_srq_attr *attr, enum ib_srq_attr
 		   struct ib_udata *udata);
 int hyv_query_srq(struct ib_srq *ib, struct ib_srq_attr *attr);
 int hyv_destroy_srq(struct ib_srq *ib, struct ib_udata *udata);
+int hyv_create_ah(struct ib_ah *ib, struct rdma_ah_init_attr *attr, struct ib_udata *udata);
+int hyv_destroy_ah(struct ib_ah *ib, u32 flags);
+int hyv_attach_mcast(struct ib_qp *qp, union ib_gid *gid, u16 mlid);
+int hyv_detach_mcast(struct ib_qp *qp, union ib_gid *gid, u16 mlid);
 
 /* kverbs.c: the entry points that only kernel users have */
 int hyv_post_recv(struct ib_qp *ib, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad);

@@ -83,6 +83,30 @@ int req_notify_cq_exec(struct cmd *cmd)
 			    sizeof(in), NULL, 0, NULL);
 }
 
+int resize_cq_exec(struct cmd *cmd)
+{
+	const struct hyv_req_resize_cq *req = cmd->req;
+	struct hyv_resp_resize_cq *resp = cmd->resp;
+	struct context *ctx = cmd->target->context;
+	const struct udata *udata = cmd_udata(cmd, ctx->device);
+	struct ib_uverbs_resize_cq in = {
+		.cq_handle = cmd->target->handle,
+		.cqe = le32toh(req->cqe),
+	};
+	struct ib_uverbs_resize_cq_resp out;
+	int ret;
+
+	if (!udata)
+		return -EOPNOTSUPP;
+	if (req->reserved)
+		return -EINVAL;
+	ret = uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_RESIZE_CQ, &in,
+			   sizeof(in), &out, sizeof(out), udata);
+	if (!ret)
+		resp->cqe = htole32(out.cqe);
+	return ret;
+}
+
 int destroy_cq_exec(struct cmd *cmd)
 {
 	return object_destroy(cmd, &destroy_cq);

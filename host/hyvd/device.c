@@ -32,7 +32,9 @@ static int report_missing(const char *name, int err, const char *known)
 /* the number of completion vectors is told when a context is opened */
 static int open_own_context(struct vm *vm, struct device *dev)
 {
-	int ret = context_open(vm, dev, NULL, &dev->own);
+	uint8_t answer[HYV_UDATA_MAX];
+	const struct udata udata = { .out = answer, .out_len = dev->provider->context_out };
+	int ret = context_open(vm, dev, &udata, &dev->own);
 
 	if (ret) {
 		log_err("cannot open %s for RDMA device '%s': %s", dev->uverbs_path, dev->name,

@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "cmd.h"
+#include "datagram.h"
 #include "dispatch.h"
 #include "log.h"
 #include "qp.h"
@@ -48,6 +49,14 @@ static const enum obj_type target_types[HYV_OP_COUNT] = {
 	[HYV_OP_MODIFY_SRQ] = OBJ_SRQ,
 	[HYV_OP_QUERY_SRQ] = OBJ_SRQ,
 	[HYV_OP_DESTROY_SRQ] = OBJ_SRQ,
+	[HYV_OP_CREATE_AH] = OBJ_PD,
+	[HYV_OP_DESTROY_AH] = OBJ_AH,
+	[HYV_OP_ATTACH_MCAST] = OBJ_QP,
+	[HYV_OP_DETACH_MCAST] = OBJ_QP,
+	[HYV_OP_ALLOC_MW] = OBJ_PD,
+	[HYV_OP_DEALLOC_MW] = OBJ_MW,
+	[HYV_OP_RESIZE_CQ] = OBJ_CQ,
+	[HYV_OP_REREG_MR] = OBJ_MR,
 };
 
 /** struct op - one operation: its name, the sizes of its structs, HYV_OP_* flags, its handler */
@@ -259,7 +268,7 @@ static int cmd_read(struct cmd *cmd, struct vring *vr)
 	uint64_t len = cmd->chain->readable_len;
 
 	if (len < sizeof(struct hyv_req_hdr) ||
-	    len > sizeof(struct hyv_req_hdr) + 4096 + 2 * HYV_UDATA_MAX + HYV_TAIL_MAX)
+	    len > sizeof(struct hyv_req_hdr) + 4096u + 2u * HYV_UDATA_MAX + HYV_TAIL_MAX)
 		return -EINVAL;
 	cmd->readable = malloc(len);
 	if (!cmd->readable)

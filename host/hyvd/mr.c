@@ -47,9 +47,9 @@ static int check_extents(struct gmem *gm, const struct gmem_extent *extents, uin
 }
 
 /* Return: 0 and an array for the caller to free, or a negative errno */
-static int read_extents(struct cmd *cmd, const struct hyv_req_reg_mr *req, struct gmem_extent **out)
+static int read_extents(struct cmd *cmd, uint32_t n, uint64_t length, struct gmem_extent **out)
 {
-	uint32_t n = le32toh(req->num_extents), i, take;
+	uint32_t i, take;
 	const uint8_t *tail = cmd->tail;
 	struct gmem_extent *extents;
 	__le64 table;
@@ -67,7 +67,7 @@ static int read_extents(struct cmd *cmd, const struct hyv_req_reg_mr *req, struc
 		ret = read_table(cmd->vm->gmem, table, extents + i, take);
 	}
 	if (!ret)
-		ret = check_extents(cmd->vm->gmem, extents, n, le64toh(req->length));
+		ret = check_extents(cmd->vm->gmem, extents, n, length);
 	if (ret)
 		free(extents);
 	else
@@ -116,22 +116,97 @@ static int reg_mr(struct cmd *cmd, const struct gmem_span *span)
 	return object_publish(cmd->vm, mr, &dereg_mr, &resp->mr);
 }
 
+/* the memory that a request describes. Return: 0 and a span to be released, or a negative errno */
+static int read_memory(struct cmd *cmd, __le32 num_extents, __le64 length, struct gmem_span *span)
+{
+	uint32_t n = le32toh(num_extents);
+	struct gmem_extent *extents;
+	int ret;
+
+	ret = read_extents(cmd, n, le64toh(length), &extents);
+	if (ret)
+		return ret;
+	ret = gmem_assemble(cmd->vm->gmem, extents, n, span);
+	free(extents);
+	return ret;
+}
+
 int reg_mr_exec(struct cmd *cmd)
 {
 	const struct hyv_req_reg_mr *req = cmd->req;
-	struct gmem_extent *extents;
 	struct gmem_span span;
 	int ret;
 
-	ret = read_extents(cmd, req, &extents);
-	if (ret)
-		return ret;
-	ret = gmem_assemble(cmd->vm->gmem, extents, le32toh(req->num_extents), &span);
-	free(extents);
+	ret = read_memory(cmd, req->num_extents, req->length, &span);
 	if (ret)
 		return ret;
 	ret = reg_mr(cmd, &span);
 	gmem_span_release(&span);
+	return ret;
+}
+
+/* @span: the new memory, or NULL; @pd: the new protection domain, or NULL */
+static int rereg_mr(struct cmd *cmd, const struct gmem_span *span, const struct obj *pd)
+{
+	const struct hyv_req_rereg_mr *req = cmd->req;
+	struct hyv_resp_rereg_mr *resp = cmd->resp;
+	struct context *ctx = cmd->target->context;
+	struct ib_uverbs_rereg_mr in = {
+		.mr_handle = cmd->target->handle,
+		.flags = le32toh(req->flags),
+		.access_flags = le32toh(req->access),
+	};
+	struct ib_uverbs_rereg_mr_resp out;
+	int ret;
+
+	if (span) {
+		in.start = (uintptr_t)span->va;
+		in.length = le64toh(req->length);
+		in.hca_va = le64toh(req->iova);
+	}
+	if (pd)
+		in.pd_handle = pd->handle;
+	ret = uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_REREG_MR, &in,
+			   sizeof(in), &out, sizeof(out), NULL);
+	if (ret)
+		return ret;
+	resp->mr = htole64(cmd->target->id);
+	resp->lkey = htole32(out.lkey);
+	resp->rkey = htole32(out.rkey);
+	return 0;
+}
+
+static int rereg_mr_in(struct cmd *cmd, const struct obj *pd)
+{
+	const struct hyv_req_rereg_mr *req = cmd->req;
+	struct gmem_span span;
+	int ret;
+
+	if (!(le32toh(req->flags) & HYV_REREG_TRANS))
+		return req->num_extents || cmd->tail_len ? -EINVAL : rereg_mr(cmd, NULL, pd);
+	ret = read_memory(cmd, req->num_extents, req->length, &span);
+	if (ret)
+		return ret;
+	ret = rereg_mr(cmd, &span, pd);
+	gmem_span_release(&span);
+	return ret;
+}
+
+int rereg_mr_exec(struct cmd *cmd)
+{
+	const struct hyv_req_rereg_mr *req = cmd->req;
+	struct obj *pd;
+	int ret;
+
+	if (req->reserved)
+		return -EINVAL;
+	if (!(le32toh(req->flags) & HYV_REREG_PD))
+		return rereg_mr_in(cmd, NULL);
+	pd = cmd_get_object(cmd, req->pd, OBJ_PD);
+	if (!pd)
+		return -ENOENT;
+	ret = pd->context == cmd->target->context ? rereg_mr_in(cmd, pd) : -EINVAL;
+	cmd_put_object(cmd, pd);
 	return ret;
 }
 

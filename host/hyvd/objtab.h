@@ -17,6 +17,8 @@ enum obj_type {
 	OBJ_CQ,
 	OBJ_QP,
 	OBJ_SRQ,
+	OBJ_AH,
+	OBJ_MW,
 };
 
 /**

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Handlers of the verbs on PDs, MRs and CQs, and what they share: object.c, pd.c, mr.c, cq.c */
+/* Handlers of the verbs on PDs, MRs, MWs and CQs, and what they share: object.c, pd.c, mr.c, mw.c, cq.c */
 #ifndef HYVD_VERBS_H
 #define HYVD_VERBS_H
 
@@ -38,9 +38,13 @@ void object_init(struct vm *vm, struct obj *obj, enum obj_type type, struct cont
 int alloc_pd_exec(struct cmd *cmd);
 int dealloc_pd_exec(struct cmd *cmd);
 int reg_mr_exec(struct cmd *cmd);
+int rereg_mr_exec(struct cmd *cmd);
 int dereg_mr_exec(struct cmd *cmd);
+int alloc_mw_exec(struct cmd *cmd);
+int dealloc_mw_exec(struct cmd *cmd);
 int create_cq_exec(struct cmd *cmd);
 int destroy_cq_exec(struct cmd *cmd);
 int req_notify_cq_exec(struct cmd *cmd);
+int resize_cq_exec(struct cmd *cmd);
 
 #endif

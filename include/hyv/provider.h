@@ -11,12 +11,26 @@
 #ifndef HYV_PROVIDER_H
 #define HYV_PROVIDER_H
 
+#include <linux/errno.h>
 #include <linux/types.h>
 #include "wire.h"
 
 /* user-space calls of the provider that end in the kernel, by their uverbs command */
 #define HYV_PROVIDER_POST_SEND	1	/* IB_USER_VERBS_CMD_POST_SEND, as a doorbell only */
 #define HYV_PROVIDER_REQ_NOTIFY	2	/* IB_USER_VERBS_CMD_REQ_NOTIFY_CQ */
+
+/* verbs that the host's driver does not have, so that the guest's device has none either */
+#define HYV_PROVIDER_NO_AH		16
+#define HYV_PROVIDER_NO_MCAST		32
+#define HYV_PROVIDER_NO_MW		64
+#define HYV_PROVIDER_NO_RESIZE_CQ	128
+#define HYV_PROVIDER_NO_REREG_MR	256
+
+/* states of a QP (enum ib_qp_state) as bits */
+#define HYV_QP_RTS	(1u << 3)
+#define HYV_QP_SQD	(1u << 4)
+#define HYV_QP_SQE	(1u << 5)
+#define HYV_QP_ERR	(1u << 6)
 
 /**
  * enum hyv_pointer_kind - what a pointer in request udata is for
@@ -54,6 +68,9 @@ struct hyv_pointer {
  * @driver_id: enum rdma_driver_id
  * @abi_version: the uverbs ABI version these facts are about
  * @flags: HYV_PROVIDER_*
+ * @post_states: HYV_PROVIDER_POST_SEND: states of a QP in which the driver takes a post
+ * @post_errno: what it says in the others; the guest has to say it, since the host is told later
+ * @context_out: bytes that the driver insists on answering to a new context
  * @udata_in: per operation, the bytes of request udata that are known to hold no address and no
  *         flag that changes what the
  *            rest means. Bytes beyond may only be zero: a newer driver could take them for a
@@ -65,6 +82,9 @@ struct hyv_provider {
 	__u32 driver_id;
 	__u32 abi_version;
 	__u32 flags;
+	__u16 post_states;
+	__u16 post_errno;
+	__u16 context_out;
 	__u16 udata_in[HYV_OP_COUNT];
 	struct hyv_pointer pointers[HYV_PROVIDER_POINTERS];
 };
@@ -78,12 +98,31 @@ struct hyv_provider {
 	.driver_id = 14, /* RDMA_DRIVER_RXE */ \
 	.abi_version = 2, \
 	.flags = HYV_PROVIDER_POST_SEND | HYV_PROVIDER_REQ_NOTIFY, \
+	.post_states = HYV_QP_RTS | HYV_QP_SQD | HYV_QP_SQE | HYV_QP_ERR, \
+	.post_errno = EINVAL, \
 	.udata_in = { [HYV_OP_MODIFY_SRQ] = 8 }, \
 	.pointers = { { HYV_OP_MODIFY_SRQ, HYV_POINTER_OUT, 0, 16 } }, \
 }
 
+/*
+ * siw: like rxe, but that the application arms a CQ in its memory, and that a registration carries
+ * the variable byte of its key (rdma/siw-abi.h). Unpatched, it does not honour the iova.
+ */
+#define HYV_PROVIDER_SIW { \
+	.name = "siw", \
+	.driver_id = 18, /* RDMA_DRIVER_SIW */ \
+	.abi_version = 1, \
+	.flags = HYV_PROVIDER_POST_SEND | HYV_PROVIDER_NO_AH | HYV_PROVIDER_NO_MCAST | \
+		 HYV_PROVIDER_NO_MW | HYV_PROVIDER_NO_RESIZE_CQ | HYV_PROVIDER_NO_REREG_MR, \
+	.post_states = HYV_QP_RTS | HYV_QP_ERR, \
+	.post_errno = ENOTCONN, \
+	.context_out = 8, /* struct siw_uresp_alloc_ctx */ \
+	.udata_in = { [HYV_OP_REG_MR] = 1 }, /* struct siw_ureq_reg_mr.stag_key */ \
+}
+
 static const struct hyv_provider hyv_providers[] = {
 	HYV_PROVIDER_RXE,
+	HYV_PROVIDER_SIW,
 };
 
 /**

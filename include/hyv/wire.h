@@ -182,7 +182,15 @@ HYV_WIRE_SIZE(hyv_resp_hdr, 8);
 	X(22, CREATE_SRQ,    create_srq,    HYV_OP_UDATA) \
 	X(23, MODIFY_SRQ,    modify_srq,    HYV_OP_UDATA) \
 	X(24, QUERY_SRQ,     query_srq,     0) \
-	X(25, DESTROY_SRQ,   destroy_srq,   0)
+	X(25, DESTROY_SRQ,   destroy_srq,   0) \
+	X(26, CREATE_AH,     create_ah,     HYV_OP_UDATA) \
+	X(27, DESTROY_AH,    destroy_ah,    0) \
+	X(28, ATTACH_MCAST,  attach_mcast,  0) \
+	X(29, DETACH_MCAST,  detach_mcast,  0) \
+	X(30, ALLOC_MW,      alloc_mw,      HYV_OP_UDATA) \
+	X(31, DEALLOC_MW,    dealloc_mw,    0) \
+	X(32, RESIZE_CQ,     resize_cq,     HYV_OP_UDATA) \
+	X(33, REREG_MR,      rereg_mr,      HYV_OP_TAIL)
 
 enum hyv_op {
 #define HYV_OP_ENUM(number, NAME, name, flags) HYV_OP_##NAME = number,
@@ -736,5 +744,111 @@ struct hyv_req_destroy_srq {
 };
 HYV_WIRE_SIZE(hyv_req_destroy_srq, 8);
 HYV_WIRE_EMPTY(hyv_resp_destroy_srq);
+
+struct hyv_req_create_ah {
+	__le64 pd;
+	struct hyv_ah_attr attr;
+};
+HYV_WIRE_SIZE(hyv_req_create_ah, 40);
+
+struct hyv_resp_create_ah {
+	__le64 ah;
+};
+HYV_WIRE_SIZE(hyv_resp_create_ah, 8);
+
+struct hyv_req_destroy_ah {
+	__le64 ah;
+};
+HYV_WIRE_SIZE(hyv_req_destroy_ah, 8);
+HYV_WIRE_EMPTY(hyv_resp_destroy_ah);
+
+/** struct hyv_mcast - a QP and a multicast group */
+struct hyv_mcast {
+	__le64 qp;
+	__u8 gid[16];
+	__le16 mlid;
+	__u8 reserved[6];
+};
+HYV_WIRE_SIZE(hyv_mcast, 32);
+
+struct hyv_req_attach_mcast {
+	struct hyv_mcast mcast;
+};
+HYV_WIRE_SIZE(hyv_req_attach_mcast, 32);
+HYV_WIRE_EMPTY(hyv_resp_attach_mcast);
+
+struct hyv_req_detach_mcast {
+	struct hyv_mcast mcast;
+};
+HYV_WIRE_SIZE(hyv_req_detach_mcast, 32);
+HYV_WIRE_EMPTY(hyv_resp_detach_mcast);
+
+/** struct hyv_req_alloc_mw - @type: enum ib_uverbs_mw_type */
+struct hyv_req_alloc_mw {
+	__le64 pd;
+	__le32 type;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_req_alloc_mw, 16);
+
+struct hyv_resp_alloc_mw {
+	__le64 mw;
+	__le32 rkey;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_resp_alloc_mw, 16);
+
+struct hyv_req_dealloc_mw {
+	__le64 mw;
+};
+HYV_WIRE_SIZE(hyv_req_dealloc_mw, 8);
+HYV_WIRE_EMPTY(hyv_resp_dealloc_mw);
+
+struct hyv_req_resize_cq {
+	__le64 cq;
+	__le32 cqe;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_req_resize_cq, 16);
+
+/** struct hyv_resp_resize_cq - @cqe: entries it has now */
+struct hyv_resp_resize_cq {
+	__le32 cqe;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_resp_resize_cq, 8);
+
+/**
+ * struct hyv_req_rereg_mr - change a memory region
+ * @pd: with HYV_REREG_PD: its new protection domain
+ * @length: with HYV_REREG_TRANS: as in struct hyv_req_reg_mr, as are @iova and @num_extents
+ * @access: with HYV_REREG_ACCESS: IB_ACCESS_*
+ * @flags: HYV_REREG_*, numbered as IB_MR_REREG_*
+ *
+ * The tail is as in HYV_OP_REG_MR; without HYV_REREG_TRANS there is none. The memory that the
+ * region showed before stays the host's until the answer says success.
+ */
+struct hyv_req_rereg_mr {
+	__le64 mr;
+	__le64 pd;
+	__le64 length;
+	__le64 iova;
+	__le32 access;
+	__le32 num_extents;
+	__le32 flags;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_req_rereg_mr, 48);
+#define HYV_REREG_TRANS		1u
+#define HYV_REREG_PD		2u
+#define HYV_REREG_ACCESS	4u
+
+/** struct hyv_resp_rereg_mr - @mr: the same as before */
+struct hyv_resp_rereg_mr {
+	__le64 mr;
+	__le32 lkey;
+	__le32 rkey;
+};
+HYV_WIRE_SIZE(hyv_resp_rereg_mr, 16);
 
 #endif
