@@ -60,16 +60,16 @@ start_host() {
 	kernel_versions "$image"
 	[[ ${KVER[$kernel]-} ]] || die "no kernel $kernel in the image; there are: ${!KVER[*]}"
 	for k in "${!KVER[@]}"; do
-		init=${image%+*}/initrd-$k-$(sha256sum <"$LAB/initramfs" | cut -c1-12)
+		init=${image%+*}/initrd-$k-$(cat "$LAB/initramfs" "$OUT/bin/lab-agent" | sha256sum | cut -c1-12)
 		[[ -e $init ]] || "$LAB/initramfs" "${image%+*}/rootfs" "${KVER[$k]}" "$init"
 		rsync -a "$init" "$L/share/boot/initrd-$k"
 		rsync -a "$image/vmlinuz-$k" "$L/share/boot/"
 	done
 	# shellcheck disable=SC2206 # options, meant to be split
 	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp 2 -m "$mem" -nodefaults -display none -no-reboot
-		-serial "file:$L/serial.log" -pidfile "$L/qemu.pid"
+		-serial "file:$L/serial.log" -monitor "unix:$L/monitor,server=on,wait=off"
 		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
-		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off rcupdate.rcu_cpu_stall_timeout=300 hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"
+		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off cryptomgr.notests=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"
 		-drive "file=$image/root.ext4,if=virtio,format=raw,readonly=on,file.locking=off"
 		-fsdev "local,id=hyv,path=$L/share,security_model=none,readonly=on" -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
 		-fsdev "local,id=res,path=$L/results,security_model=none" -device virtio-9p-pci,fsdev=res,mount_tag=results
@@ -87,7 +87,8 @@ start_host() {
 		lab_alive || { cat "$L/qemu.log" >&2; die "QEMU did not start the host VM"; }
 		sleep 0.1
 	done
-	timeout 300 "$L/share/bin/lab-agent" run "unix:$L/cmd" true </dev/null ||
+	[[ $accel != *tcg* ]] || setsid "$LAB/turns" </dev/null >"$CACHE/run/turns.log" 2>&1 8>&- 9>&- &
+	timeout 1200 "$L/share/bin/lab-agent" run "unix:$L/cmd" true </dev/null ||
 		{ tail -20 "$L/serial.log" >&2; die "the host VM does not answer; its log: $L/serial.log"; }
 }
 
@@ -102,5 +103,5 @@ stop_host() {
 		sleep 0.1
 	done
 	kill -KILL "$pid" 2>/dev/null || :
-	rm -f "$L/pid" "$L"/cmd.*
+	rm -f "$L/pid" "$L/monitor" "$L"/cmd.*
 }

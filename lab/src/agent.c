@@ -310,6 +310,17 @@ static void serve_connection(int conn)
 		ret = serve_session(conn, &hello.nonce);
 }
 
+static void reap(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	errno = saved;
+}
+
+/* May be the machine's first process, and then reaps every orphan too. */
 static int serve_vsock(void)
 {
 	struct sockaddr_vm a = { .svm_family = AF_VSOCK, .svm_port = VSOCK_PORT, .svm_cid = VMADDR_CID_ANY };
@@ -319,14 +330,14 @@ static int serve_vsock(void)
 		perror("vsock");
 		return 1;
 	}
+	signal(SIGCHLD, reap);
 	for (;;) {
 		int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
 		if (conn < 0)
 			continue;
 		if (!fork()) {
+			signal(SIGCHLD, SIG_DFL);
 			close(fd);
 			serve_connection(conn);
 			_exit(0);
