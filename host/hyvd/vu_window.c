@@ -30,6 +30,9 @@
  * told us before, since it waits for our answers when it stops the rings. If the rings still run
  * at this moment, they run until QEMU has executed the message, and the rest of it is sent.
  *
+ * The kernel wakes us when the byte is read, but may count it as unread for a moment longer. Were we
+ * not to look again, QEMU would stand still for ever. So a timer looks too, at growing intervals.
+ *
  * If the rings are stopped while the byte is under way, the message is completed as one that QEMU
  * does not know, and drops with a line in its log. The first byte of the request number is in both.
  *
@@ -50,11 +53,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "vu_msg.h"
 #include "vu_window.h"
+
+#define KNOCK_WAIT_MIN_USEC 1000ull
+#define KNOCK_WAIT_MAX_USEC 100000ull
 
 /**
  * enum step - what we wait for
@@ -78,6 +85,7 @@ struct request {
  * struct vu_window - the channel and its state; belongs to the event loop's thread
  * @fd: the channel, or -1
  * @step, @request: see enum step
+ * @knock_timer, @knock_wait: looks again in KNOCK, after so many microseconds
  * @stale: the answer we wait for concerns nobody any more
  * @wanted: live() is owed
  * @is_live: the guest sees the window
@@ -94,29 +102,14 @@ struct vu_window {
 	struct vu_rx rx;
 	enum step step;
 	enum vu_backend_request request;
+	sd_event_source *knock_timer;
+	uint64_t knock_wait;
 	bool stale;
 	bool wanted;
 	bool is_live;
 	bool may_be_mapped;
 	int map_fd;
 };
-
-int vu_window_create(struct vu_window **out, sd_event *loop, uint64_t size,
-		     void (*live)(void *arg, int error), void *arg)
-{
-	struct vu_window *w = calloc(1, sizeof(*w));
-
-	if (!w)
-		return -ENOMEM;
-	w->loop = sd_event_ref(loop);
-	w->size = size;
-	w->live = live;
-	w->arg = arg;
-	w->fd = -1;
-	w->map_fd = -1;
-	*out = w;
-	return 0;
-}
 
 /* Forget the file that was to be mapped. */
 static void drop_map(struct vu_window *w)
@@ -147,16 +140,6 @@ static void close_channel(struct vu_window *w)
 	w->stale = false;
 	if (w->wanted)
 		finish(w, -ECONNRESET);
-}
-
-void vu_window_destroy(struct vu_window *w)
-{
-	if (!w)
-		return;
-	drop_map(w);
-	close_channel(w);
-	sd_event_unref(w->loop);
-	free(w);
 }
 
 static struct request compose(const struct vu_window *w)
@@ -192,6 +175,8 @@ static void knock(struct vu_window *w, enum vu_backend_request request)
 		err = sd_event_source_set_io_events(w->source, EPOLLIN | EPOLLOUT | EPOLLET);
 	if (err < 0)
 		send_failed(w, err);
+	else
+		w->knock_wait = KNOCK_WAIT_MIN_USEC;
 }
 
 /* Send what is left of a message after its first byte, and listen for answers again. */
@@ -212,10 +197,28 @@ static void check_knock(struct vu_window *w)
 	int unread;
 
 	/* Without an answer of the kernel's there is nothing better than to go on. */
-	if (!ioctl(w->fd, SIOCOUTQ, &unread) && unread)
+	if (!ioctl(w->fd, SIOCOUTQ, &unread) && unread) {
+		sd_event_source_set_time_relative(w->knock_timer, w->knock_wait);
+		sd_event_source_set_enabled(w->knock_timer, SD_EVENT_ONESHOT);
 		return;
+	}
 	w->step = ANSWER;
 	send_rest(w, &rq, sizeof(rq));
+}
+
+static int on_knock_timer(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct vu_window *w = arg;
+
+	(void)source;
+	(void)usec;
+	if (w->step != KNOCK)
+		return 0;
+	w->knock_wait *= 2;
+	if (w->knock_wait > KNOCK_WAIT_MAX_USEC)
+		w->knock_wait = KNOCK_WAIT_MAX_USEC;
+	check_knock(w);
+	return 0;
 }
 
 static void send_barrier(struct vu_window *w)
@@ -303,6 +306,41 @@ static int on_channel(sd_event_source *source, int fd, uint32_t revents, void *a
 		handle_answer(w);
 	}
 	return 0;
+}
+
+int vu_window_create(struct vu_window **out, sd_event *loop, uint64_t size,
+		     void (*live)(void *arg, int error), void *arg)
+{
+	struct vu_window *w = calloc(1, sizeof(*w));
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	w->loop = sd_event_ref(loop);
+	w->size = size;
+	w->live = live;
+	w->arg = arg;
+	w->fd = -1;
+	w->map_fd = -1;
+	err = sd_event_add_time(loop, &w->knock_timer, CLOCK_MONOTONIC, 0, 1, on_knock_timer, w);
+	if (err < 0) {
+		vu_window_destroy(w);
+		return err;
+	}
+	sd_event_source_set_enabled(w->knock_timer, SD_EVENT_OFF);
+	*out = w;
+	return 0;
+}
+
+void vu_window_destroy(struct vu_window *w)
+{
+	if (!w)
+		return;
+	drop_map(w);
+	close_channel(w);
+	sd_event_source_disable_unref(w->knock_timer);
+	sd_event_unref(w->loop);
+	free(w);
 }
 
 int vu_window_set_channel(struct vu_window *w, int fd)

