@@ -4,38 +4,12 @@
 # post_poll_count marks the phases; what the guest's timers cost while it computes is measured in a phase "spin" and subtracted.
 # lab: --guests 0 --timeout 900
 . /hyv/tests/e2e/common.bash
+. /hyv/tests/e2e/phases.bash
 
-# phases PHASE N...: runs them in guest 1 and sets EXITS[phase], SECS[phase] and OPS[phase].
-declare -A EXITS SECS OPS
-phases() {
-	local to from before what phase ops secs pid
-	rm -f "$RUN/to" "$RUN/from"
-	mkfifo "$RUN/to" "$RUN/from"
-	guest 1 post_poll_count "$@" <"$RUN/to" >"$RUN/from" &
-	pid=$!
-	exec {to}>"$RUN/to" {from}<"$RUN/from"
-	while read -r what phase ops secs <&$from; do
-		if [[ $what == ready ]]; then
-			before=$(exits 1)
-			echo >&$to
-		else
-			EXITS[$phase]=$(($(exits 1) - before)) OPS[$phase]=$ops SECS[$phase]=$secs
-			echo "# $phase: $ops operations in $secs s, ${EXITS[$phase]} exits"
-		fi
-	done
-	exec {to}>&- {from}<&-
-	wait $pid
-}
-
-# per_op PHASE: exits per operation beyond what the same time of computing costs, never below 0
-per_op() {
-	awk -v e="${EXITS[$1]}" -v t="${SECS[$1]}" -v n="${OPS[$1]}" -v e0="${EXITS[spin]}" -v t0="${SECS[spin]}" \
-		'BEGIN {x = (e - e0 * t / t0) / n; printf "%.4f\n", x > 0 ? x : 0}'
-}
 # at_most PHASE LIMIT
 at_most() {
 	local x
-	x=$(per_op "$1")
+	x=$(per_op EXITS "$1")
 	echo "# $1: $x exits per operation"
 	awk -v x="$x" -v l="$2" 'BEGIN {exit !(x <= l)}'
 }

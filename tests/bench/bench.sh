@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# The bench, in the lab's host VM: the same perftest commands between two processes of the host and between two guests, in turns, and
+# medians of them; then what a post and a poll cost, counted. Leaves $RESULTS/bench.json. Only ratios mean anything on an emulated machine.
+# lab: --guests 2 --timeout 1500
+. /hyv/tests/e2e/common.bash
+. /hyv/tests/e2e/phases.bash
+
+RUNS=3
+declare -A NATIVE HYV
+
+median() { sort -g | awk '{v[NR] = $1} END {if (NR) print v[int((NR + 1) / 2)]}'; }
+
+# column N CMD...: the Nth number of perftest's line of figures
+column() {
+	local n=$1
+	shift
+	"$@" | awk -v n="$n" '/^ *#bytes/ {want = 1; next} want && NF >= n {print $n; exit}'
+}
+
+# compare FIGURE COLUMN CMD...: fills NATIVE[figure] and HYV[figure]
+compare() {
+	local figure=$1 n=$2 i native=() hyv=()
+	shift 2
+	for i in $(seq $RUNS); do
+		native+=("$(column "$n" pair host host "$@")") || return
+		hyv+=("$(column "$n" pair 1 2 "$@")") || return
+		echo "# $figure: native ${native[-1]}, hyv ${hyv[-1]}"
+		[[ ${native[-1]} && ${hyv[-1]} ]] || return
+	done
+	NATIVE[$figure]=$(printf '%s\n' "${native[@]}" | median)
+	HYV[$figure]=$(printf '%s\n' "${hyv[@]}" | median)
+}
+
+count_costs() {
+	count_calls && phases spin 2000 poll 200000 post 1000 batch 5000 || return
+	HYV[exits_per_poll]=$(per_op EXITS poll)
+	HYV[exits_per_post]=$(per_op EXITS post)
+	HYV[exits_per_batched_post]=$(per_op EXITS batch)
+	HYV[hyvd_syscalls_per_post]=$(per_op CALLS post)
+	HYV[hyvd_syscalls_per_batched_post]=$(per_op CALLS batch)
+}
+
+FIGURES=(send_lat_64:us write_lat_64:us write_bw_64k:MiB/s write_rate_64:Mpps exits_per_post:exits exits_per_batched_post:exits
+	exits_per_poll:exits hyvd_syscalls_per_post:calls hyvd_syscalls_per_batched_post:calls)
+
+# the figures as JSON; what has no native counterpart is 0 there, and its ratio null
+json() {
+	local f
+	for f in "${FIGURES[@]}"; do
+		echo "${f%:*} ${f#*:} ${NATIVE[${f%:*}]-0} ${HYV[${f%:*}]}"
+	done | awk 'BEGIN {print "["} {
+		printf "%s  {\"figure\": \"%s\", \"unit\": \"%s\", \"native\": %s, \"hyv\": %s, \"ratio\": %s}", NR > 1 ? ",\n" : "", $1, $2, $3, $4,
+			$3 > 0 ? sprintf("%.3f", $4 / $3) : "null"
+		} END {print "\n]"}' >"$RESULTS/bench.json"
+}
+
+check "send latency, 64 bytes" compare send_lat_64 5 ib_send_lat -s 64 -n 500
+check "write latency, 64 bytes" compare write_lat_64 5 ib_write_lat -s 64 -n 500
+check "write bandwidth, 64 KiB" compare write_bw_64k 4 ib_write_bw -s 65536 -n 300
+check "write message rate, 64 bytes" compare write_rate_64 5 ib_write_bw -s 64 -n 3000
+check "costs of a post and a poll" count_costs
+check "the figures" json
+cat "$RESULTS/bench.json"
