@@ -2,9 +2,9 @@
 /*
  * What the files of virtio_hyv share: the structs and who calls whom.
  *
- * A verb goes ctx.c, pd.c, mr.c, mw.c, cq.c, qp.c, srq.c or datagram.c (fill a request) -> udata.c (the provider's part) ->
- * cmd.c (submit, wait, answer) -> vq.c (virtqueue), and its answer back. What the host says by
- * itself goes vq.c -> event.c -> ib_core.
+ * A verb goes ctx.c, pd.c, mr.c, mw.c, cq.c, qp.c, srq.c or datagram.c (fill a request) ->
+ * udata.c (the provider's part) -> cmd.c (submit, wait, answer) -> vq.c (virtqueue), and its
+ * answer back. What the host says by itself goes vq.c -> event.c -> ib_core.
  *
  * Lifetimes. struct hyv_dev lives from probe to remove of the virtio device. Its struct hyv_ibdev
  * are registered by main.c once the host has answered, and are unregistered before it goes, which

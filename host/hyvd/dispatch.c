@@ -28,6 +28,7 @@
 #include "qp.h"
 #include "session.h"
 #include "srq.h"
+#include "udata.h"
 #include "verbs.h"
 
 /* the type of the object that a request starts with */
@@ -175,51 +176,16 @@ static void cmd_run(struct job *job)
 		cmd_answer(cmd, status);
 }
 
-/*
- * Replace the guest's addresses in provider data by ours, which lie behind the answer's. Return:
- * false when the guest has left no room there
- */
-static bool replace_pointers(struct cmd *cmd, const struct hyv_provider *provider)
-{
-	struct udata *udata = &cmd->udata;
-	uint8_t *in = cmd->readable + sizeof(struct hyv_req_hdr) + cmd->op->req_size, *out;
-	uint32_t len = hyv_provider_out_len(provider, cmd->op->number, in, udata->in_len), i;
-	const struct hyv_pointer *p;
-	uint64_t address;
-
-	if (len > udata->out_len)
-		return false;
-	udata->out_len -= len;
-	out = (uint8_t *)udata->out + udata->out_len;
-	for (i = 0; i < HYV_PROVIDER_POINTERS && provider->pointers[i].kind; i++) {
-		p = &provider->pointers[i];
-		if (!hyv_pointer_address(p, cmd->op->number, in, udata->in_len))
-			continue;
-		address = (uintptr_t)out;
-		memcpy(in + p->offset, &address, sizeof(address));
-		out += p->length;
-	}
-	return true;
-}
-
 const struct udata *cmd_udata(struct cmd *cmd, const struct device *dev)
 {
-	const uint8_t *in = cmd->udata.in;
-	uint32_t known = dev->provider->udata_in[cmd->op->number], i;
+	uint8_t *in = cmd->readable + sizeof(struct hyv_req_hdr) + cmd->op->req_size;
+	const char *why = udata_accept(&cmd->udata, in, dev->provider, cmd->op->number);
 
-	for (i = known; i < cmd->udata.in_len; i++) {
-		if (!in[i])
-			continue;
-		log_guest("%s: provider data that the descriptor of %s does not know: refused",
-			  cmd->op->name, dev->provider->name);
-		return NULL;
-	}
-	if (!replace_pointers(cmd, dev->provider)) {
-		log_guest("%s: no room for what a pointer in provider data asks for: refused",
-			  cmd->op->name);
-		return NULL;
-	}
-	return &cmd->udata;
+	if (!why)
+		return &cmd->udata;
+	log_guest("%s: provider data %s (driver %s): refused", cmd->op->name, why,
+		  dev->provider->name);
+	return NULL;
 }
 
 /* find the parts of the copied request and prepare the answer. Return: 0 or a negative errno */

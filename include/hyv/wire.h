@@ -27,7 +27,8 @@
  * other. It passes through unchanged; the second block is what the application's answer buffer
  * held before, since drivers write only part of it. Behind the answer's udata, and counted in its
  * length, lies what the host driver writes through pointers in the request's udata
- * (hyv_provider_out_len() in provider.h). The tail exists only for operations that say so. The answer of a request that failed has the header alone: the rest is left as it was.
+ * (hyv_provider_out_len() in provider.h). The tail exists only for operations that say so. The
+ * answer of a request that failed has the header alone: the rest is left as it was.
  */
 #ifndef HYV_WIRE_H
 #define HYV_WIRE_H
