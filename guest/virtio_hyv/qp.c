@@ -136,7 +136,7 @@ int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udat
 	u32 flags;
 	int ret;
 
-	if (!udata)
+	if (!udata || !attr->send_cq || !attr->recv_cq) /* XRC has one or none */
 		return -EOPNOTSUPP;
 
 	cmd = hyv_udata_cmd(ib->device, HYV_OP_CREATE_QP, udata);
