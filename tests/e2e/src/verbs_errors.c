@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "rdma.h"
 
@@ -181,18 +182,25 @@ CASE(mr_iova)
 	return mr ? ibv_dereg_mr(mr) : errno;
 }
 
-/* as an ordinary user who may lock less than the region has */
+/*
+ * As an ordinary user who may lock less than the region has. In a process of its own, since one
+ * that has once changed its user may not write to the device any more.
+ */
 CASE(mr_over_memlock)
 {
-	struct rlimit old, small = { 4096, RLIM_INFINITY };
-	int ret;
+	struct rlimit limit;
+	int status;
+	pid_t pid;
 
-	getrlimit(RLIMIT_MEMLOCK, &old);
-	small.rlim_max = old.rlim_max;
-	need(!setrlimit(RLIMIT_MEMLOCK, &small) && !seteuid(65534), "becoming another user");
-	ret = reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
-	need(!seteuid(0) && !setrlimit(RLIMIT_MEMLOCK, &old), "becoming root again");
-	return ret;
+	pid = fork();
+	if (!pid) {
+		getrlimit(RLIMIT_MEMLOCK, &limit);
+		limit.rlim_cur = 4096;
+		need(!setrlimit(RLIMIT_MEMLOCK, &limit) && !setuid(65534), "becoming another user");
+		_exit(reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE));
+	}
+	need(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "waitpid");
+	return WEXITSTATUS(status);
 }
 
 CASE(mr_unknown_pd)
