@@ -18,11 +18,11 @@
  *
  * What a page of the window shows is decided in one place, insert_pte() in vmm.c: under the page
  * table's lock and the window's it looks the page up in the table (window.c), and makes an entry
- * for what it finds, or for the scratch page. Whoever takes something away (UNMAP, revocation, the end
- * of the creator) first makes that lookup fail, under the window's lock, and then zaps the entries,
- * which takes the page table's lock. An entry is therefore either made after the change and shows
- * scratch, or made before and zapped. Page tables are allocated before either lock is taken, since
- * the window's lock is also taken by notifiers that memory reclaim waits for.
+ * for what it finds, or for the scratch page. Whoever takes something away (UNMAP, revocation, the
+ * end of the creator) first makes that lookup fail, under the window's lock, and then zaps the
+ * entries, which takes the page table's lock. An entry is therefore either made after the change
+ * and shows scratch, or made before and zapped. Page tables are allocated before either lock is
+ * taken, since the window's lock is also taken by notifiers that memory reclaim waits for.
  *
  * KVM and zapping
  *
