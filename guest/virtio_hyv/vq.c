@@ -134,8 +134,7 @@ int hyv_vq_add(struct hyv_dev *hyv, struct hyv_cmd *cmd)
 	sg_init_one(&req, cmd->buf, cmd->req_len);
 	sg_init_one(&resp, cmd->resp, cmd->resp_len);
 	sgs[out++] = &req;
-	/* memory that is given back is no longer described */
-	if (cmd->mem && cmd->mem->tail.sgl)
+	if (cmd->op == HYV_OP_REG_MR || (cmd->op == HYV_OP_REREG_MR && cmd->mem))
 		sgs[out++] = cmd->mem->tail.sgl;
 	sgs[out] = &resp;
 	return virtqueue_add_sgs(hyv->vqs[HYV_VQ_CONTROL], sgs, out, 1, cmd, GFP_ATOMIC);
