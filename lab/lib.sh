@@ -104,6 +104,7 @@ vm_start() {
 		esac
 		shift
 	done
+	# shellcheck disable=SC2054 # the commas are QEMU's
 	q=(qemu-system-x86_64 -name "guest$n" -accel kvm -cpu "$HYV_CPU" -smp "$cpus" -m "$mem" -machine pc,memory-backend=m
 		-object "memory-backend-memfd,id=m,size=$mem,$share" -nodefaults -display none -serial "file:$RUN/guest$n.log"
 		-qmp "unix:$RUN/qmp-$n.sock,server=on,wait=off" -kernel "/hyv/boot/vmlinuz-$kernel" -initrd "/hyv/boot/initrd-$kernel"

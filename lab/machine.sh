@@ -65,7 +65,7 @@ start_host() {
 		rsync -a "$init" "$L/share/boot/initrd-$k"
 		rsync -a "$image/vmlinuz-$k" "$L/share/boot/"
 	done
-	# shellcheck disable=SC2206 # options, meant to be split
+	# shellcheck disable=SC2206,SC2054 # options, meant to be split; the commas are QEMU's
 	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp 2 -m "$mem" -nodefaults -display none -no-reboot
 		-serial "file:$L/serial.log" -monitor "unix:$L/monitor,server=on,wait=off"
 		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"

@@ -17,6 +17,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,23 +292,24 @@ static int serve_session(int conn, uint64_t *nonce)
 	return ret;
 }
 
-/* Serves one client, after whatever an earlier one left in front of the hello. */
-static void serve_connection(int conn)
+/* Serves one client, after whatever an earlier one left in front of the hello. Returns false when there was no client. */
+static bool serve_connection(int conn)
 {
 	struct hello hello = { 0 };
 	int ret = 1;
 
 	if (read_all(conn, &hello, FRAME_HEAD))
-		return;
+		return false;
 	while (hello.magic != MAGIC) {
 		memmove(&hello, (char *)&hello + 1, FRAME_HEAD - 1);
 		if (read_all(conn, (char *)&hello + FRAME_HEAD - 1, 1))
-			return;
+			return false;
 	}
 	if (read_all(conn, &hello.nonce, sizeof(hello.nonce)))
-		return;
+		return false;
 	while (ret == 1)
 		ret = serve_session(conn, &hello.nonce);
+	return true;
 }
 
 static void reap(int sig)
@@ -346,22 +348,20 @@ static int serve_vsock(void)
 	}
 }
 
-/* One client at a time. The port reports a hang-up while no client is there, and offers no way to wait for one. */
+/*
+ * One client at a time. While no client is there the port is readable, and empty, and offers no way to wait for one; looking seldom
+ * matters, since each look costs an emulated machine milliseconds.
+ */
 static int serve_port(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	if (fd < 0) {
 		perror(path);
 		return 1;
 	}
-	for (;;) {
-		while (poll(&p, 1, -1) < 0 || !(p.revents & POLLIN))
-			usleep(50000);
-		serve_connection(fd);
-		usleep(20000);	/* while no client is there, the port is readable, and empty */
-	}
+	for (;;)
+		usleep(serve_connection(fd) ? 5000 : 200000);
 }
 
 /* ---- client ---- */
