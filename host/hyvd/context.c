@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * uverbs contexts: for each context of the guest one opened uverbs file of the host, with a file
- * for its asynchronous
- * events and one completion channel for all its CQs. Its host objects never outlive it: when it is
- * freed, the host's
- * kernel destroys what is left in the order of dependency.
+ * for its asynchronous events and one completion channel for all its CQs. Its host objects never
+ * outlive it: when it is freed, the host's kernel destroys what is left in the order of dependency.
  *
  * Handlers that work in a context hold a reference; freeing takes it out of the table, and the file
- * is closed when the
- * last of them is done, on the pool, because destroying many objects takes time.
+ * is closed when the last of them is done, on the pool, because destroying many objects takes time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +33,8 @@ static void context_close(struct job *job)
 	if (ctx->vm->window)
 		window_drop_context(ctx->vm->window, ctx->obj.id, ctx->guest_is_gone);
 	close_files(ctx);
+	if (ctx->is_guests)
+		atomic_fetch_sub(&ctx->vm->num_contexts, 1);
 	if (ctx->freer)
 		cmd_answer(ctx->freer, 0);
 	free(ctx);
@@ -148,6 +147,8 @@ int alloc_context_exec(struct cmd *cmd)
 		obj_put(cmd->vm->objtab, &ctx->obj);
 		return ret;
 	}
+	ctx->is_guests = true;
+	atomic_fetch_add(&cmd->vm->num_contexts, 1);
 	objtab_publish(cmd->vm->objtab, &ctx->obj);
 	resp->context = htole64(id);
 	return 0;

@@ -15,6 +15,7 @@
  * @async_fd: its asynchronous events
  * @comp_fd: completion channel of all its CQs
  * @children: published objects in it, guarded by the table's lock
+ * @is_guests: not hyvd's own: counted in the VM
  * @guest_is_gone: nobody will give its window ranges back
  * @closing: runs context_close() on the pool
  * @freer: the HYV_OP_FREE_CONTEXT that waits for the end, or NULL
@@ -27,6 +28,7 @@ struct context {
 	int async_fd;
 	int comp_fd;
 	struct obj_list children;
+	bool is_guests;
 	bool guest_is_gone;
 	struct job closing;
 	struct cmd *freer;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Host RDMA devices: taking one into use at start, and the guest's questions about it. Questions
- * are answered through a
- * uverbs context of hyvd's own, but for those that depend on who asks.
+ * are answered through a uverbs context of hyvd's own, but for those that depend on who asks.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The control queue: the only place where a request comes out of guest memory and an answer goes
- * in. A request is copied
- * once, its lengths are compared with the operation's, and then its handler runs, on the pool
- * unless the operation is
- * marked fast; handlers never see guest memory of the queue. Answers go back in the order in which
- * they are ready, on the
- * event loop's thread, which alone touches the rings.
+ * in. A request is copied once, its lengths are compared with the operation's, and then its handler
+ * runs, on the pool unless the operation is marked fast; handlers never see guest memory of the
+ * queue. Answers go back in the order in which they are ready, on the event loop's thread, which
+ * alone touches the rings.
  *
  * Most requests start with an object. It is looked up here, in the order of the ring, so a request
  * finds what was there when the guest sent it, whatever a later one destroys; and freeing a context
@@ -16,6 +14,7 @@
  * dropped.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +151,14 @@ static int answers_ready(sd_event_source *source, int fd, uint32_t revents, void
 	}
 	vring_signal(control_ring(dispatch));
 	return 0;
+}
+
+void dispatch_settle(struct dispatch *dispatch, int ms)
+{
+	struct pollfd answered = { .fd = dispatch->wake_fd, .events = POLLIN };
+
+	if (poll(&answered, 1, ms) > 0)
+		answers_ready(NULL, dispatch->wake_fd, POLLIN, dispatch);
 }
 
 void cmd_answer(struct cmd *cmd, int status)

@@ -11,6 +11,9 @@ int dispatch_create(struct dispatch **out, struct vm *vm);
 
 void dispatch_destroy(struct dispatch *dispatch);
 
+/** dispatch_settle() - give back what is answered, waiting up to @ms for something to be. As dispatch_kick(). */
+void dispatch_settle(struct dispatch *dispatch, int ms);
+
 /** dispatch_kick() - take the guest's requests and start them. On the event loop's thread. */
 void dispatch_kick(struct dispatch *dispatch);
 

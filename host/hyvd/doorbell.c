@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Doorbells of devices whose ibv_post_send() ends in the kernel (rxe, siw). The guest sets a bit in
- * shared memory; this
- * rings the host device for it. While the daemon looks, a post costs the guest no exit; when
- * nothing came for a while it
- * goes to sleep, and the guest's next ring wakes it through the doorbell queue. struct
- * hyv_doorbells in wire.h has the
- * protocol. One ring serves all posts that came before it: the host's driver works until the send
- * queue is empty.
+ * shared memory; this rings the host device for it. While the daemon looks, a post costs the guest
+ * no exit; when nothing came for a while it goes to sleep, and the guest's next ring wakes it
+ * through the doorbell queue. struct hyv_doorbells in wire.h has the protocol. One ring serves all
+ * posts that came before it: the host's driver works until the send queue is empty.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Events from host to guest. The host's kernel delivers them as records in the files of each
- * context; they are read
- * at once, noted at their object (objtab.c: one bit each, so that a guest which offers no buffers
- * costs no memory and
- * loses nothing), and written to the event queue as far as it has room.
+ * context; they are read at once, noted at their object (objtab.c: one bit each, so that a guest
+ * which offers no buffers costs no memory and loses nothing), and written to the event queue as far
+ * as it has room.
  *
  * Records carry the user handle that HyV gave when it created the object, which is the object's id.
- * A record of an
- * object that is gone meanwhile finds nothing and is dropped, as the kernel drops those unread at a
- * destroy.
+ * A record of an object that is gone meanwhile finds nothing and is dropped, as the kernel drops
+ * those unread at a destroy.
  */
 #include <endian.h>
 #include <errno.h>
@@ -28,10 +26,9 @@
 
 /*
  * uverbs event types (enum ib_event_type of the kernel, which no user header has) whose record
- * names an object: 0 to 7
- * are of CQs and QPs, then SRQ_ERR, SRQ_LIMIT_REACHED, QP_LAST_WQE_REACHED and WQ_FATAL. The others
- * are of ports and
- * the device, which every context hears of and which are taken from hyvd's own alone.
+ * names an object: 0 to 7 are of CQs and QPs, then SRQ_ERR, SRQ_LIMIT_REACHED, QP_LAST_WQE_REACHED
+ * and WQ_FATAL. The others are of ports and the device, which every context hears of and which are
+ * taken from hyvd's own alone.
  */
 #define OBJECT_EVENTS (0xffull | 1ull << 14 | 1ull << 15 | 1ull << 16 | 1ull << 19)
 

@@ -59,8 +59,7 @@ void gmem_destroy(struct gmem *gm);
  * @n: how many
  *
  * A region that was there before (same file, offset, address and length) keeps its mapping; one
- * that is gone becomes
- * inaccessible. Waits for readers in other threads.
+ * that is gone becomes inaccessible. Waits for readers in other threads.
  *
  * Return: 0 or a negative errno; after an error the table is empty.
  */
@@ -105,10 +104,9 @@ int gmem_write(struct gmem *gm, struct gpa gpa, const void *src, uint64_t len);
  * mapped side by side.
  *
  * Return: 0; -EFAULT for addresses that are no guest memory; -EINVAL for inner boundaries off the
- * page; -EOPNOTSUPP when a
- * piece of huge-page memory is smaller than its pages; -ENOMEM when vm.max_map_count or memory is
- * too small. All but
- * -EFAULT and -EINVAL log the reason and the remedy, rate limited.
+ * page; -EOPNOTSUPP when a piece of huge-page memory is smaller than its pages; -ENOMEM when
+ * vm.max_map_count or memory is too small. All but -EFAULT and -EINVAL log the reason and the
+ * remedy, rate limited.
  */
 int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
 		  struct gmem_span *span);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * hyvd, the host daemon of one VM: start-up, the event loop, the end. What runs when is decided
- * here alone: the loop
- * serves QEMU, the rings and events; between its rounds it looks at the doorbells as long as they
- * are awake.
+ * here alone: the loop serves QEMU, the rings and events; between its rounds it looks at the
+ * doorbells as long as they are awake.
  */
 #include <argp.h>
 #include <errno.h>

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Memory regions. The guest has pinned the memory and sends its guest-physical extents; gmem.c
- * makes them contiguous in
- * our address space, the host's kernel pins them, and the address space is given back at once. The
- * application's own
- * address goes along as the iova: a number that the device matches, which nobody follows here.
+ * makes them contiguous in our address space, the host's kernel pins them, and the address space is
+ * given back at once. The application's own address goes along as the iova: a number that the
+ * device matches, which nobody follows here.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,12 +31,16 @@ static int read_table(struct gmem *gm, __le64 gpa, struct gmem_extent *out, uint
 }
 
 /* the extents add up to @total, without wrapping, and fit the guest's memory */
-static int check_extents(struct gmem *gm, const struct gmem_extent *extents, uint32_t n,
+static int check_extents(struct gmem *gm, struct gmem_extent *extents, uint32_t n,
 			 uint64_t total)
 {
 	uint64_t sum = 0;
 	uint32_t i;
 
+	if (!total && n == 1 && !extents[0].len) {
+		extents[0].len = 1; /* registering nothing, off the page, pins its page natively */
+		return 0;
+	}
 	for (i = 0; i < n; i++) {
 		if (!extents[i].len || extents[i].len > gmem_total(gm) - sum)
 			return -EINVAL;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * RDMA netlink (include/uapi/rdma/rdma_netlink.h): name to index, and index to uverbs device,
- * driver id and ABI version,
- * which sysfs does not tell. libmnl does the messages.
+ * driver id and ABI version, which sysfs does not tell. libmnl does the messages.
  */
 #include <errno.h>
 #include <stdio.h>

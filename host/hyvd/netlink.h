@@ -28,8 +28,7 @@ struct netlink_rdma_device {
  * @known_len: room in @known
  *
  * Return: 0; -ENODEV when there is none of that name; -ENOPROTOOPT when it has no user-space
- * interface (ib_uverbs not
- * loaded); or another negative errno of the netlink socket.
+ * interface (ib_uverbs not loaded); or another negative errno of the netlink socket.
  */
 int netlink_find(const char *name, struct netlink_rdma_device *dev, char *known, size_t known_len);
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What all verbs that make or destroy an object have in common: publishing it last, and destroying
- * it on the host before
- * the guest's id for it goes.
+ * it on the host before the guest's id for it goes.
  */
 #include <errno.h>
 #include <stdlib.h>

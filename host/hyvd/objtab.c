@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The guest's objects by id, and the events that are due for them. Every verb's handler finds here
- * what an id of the
- * guest means; event.c takes from here what the guest has to be told.
+ * what an id of the guest means; event.c takes from here what the guest has to be told.
  *
  * An object lives as long as somebody holds a reference: the table while it is published, a handler
- * while it works on it.
- * Each object holds its context, so a context's file is closed only after the last handler that
- * uses it is done.
- * Ids count up and are never used again.
+ * while it works on it. Each object holds its context, so a context's file is closed only after the
+ * last handler that uses it is done. Ids count up and are never used again.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A bounded pool of threads. Verbs that may wait in the host's kernel run here, so that the event
- * loop never does; they
- * come from dispatch.c in the order of the ring and may finish in another.
+ * loop never does; they come from dispatch.c in the order of the ring and may finish in another.
  */
 #include <errno.h>
 #include <pthread.h>

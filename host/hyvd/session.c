@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A session lasts from the guest's HYV_OP_HELLO to the stop of the rings. QEMU lets the window be
- * mapped only while the
- * rings run, so HELLO asks for it and is answered when it is there.
+ * mapped only while the rings run, so HELLO asks for it and is answered when it is there.
  */
 #include <errno.h>
 #include "cmd.h"
 #include "context.h"
+#include "dispatch.h"
 #include "log.h"
 #include "session.h"
 
@@ -68,5 +68,11 @@ void session_end(struct vm *vm)
 	if (vm->hello)
 		session_window_live(vm, -ECANCELED);
 	context_free_all(vm);
+	/*
+	 * QEMU waits for us while it resets the guest, and must: what has been registered is the guest's
+	 * next kernel's memory. A context goes when the last request on it is answered.
+	 */
+	while (atomic_load(&vm->num_contexts))
+		dispatch_settle(vm->dispatch, 5);
 	window_reset(vm->window);
 }

@@ -6,7 +6,7 @@
 struct cmd;
 struct vm;
 
-/** session_end() - the guest was reset or is gone: everything it had goes */
+/** session_end() - the guest was reset or is gone. Waits until the host has nothing of it any more. */
 void session_end(struct vm *vm);
 
 /** session_window_live() - the guest sees the window from now on, or @error says why not */

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The host's uverbs ioctl interface (include/uapi/rdma/rdma_user_ioctl_cmds.h): the only place that
- * issues its ioctls.
- * The handlers of verbs say what; nothing here knows a verb. Never the write() interface: it
- * demands the credentials that
- * opened the file.
+ * issues its ioctls. The handlers of verbs say what; nothing here knows a verb. Never the write()
+ * interface: it demands the credentials that opened the file.
  */
 #include <assert.h>
 #include <errno.h>

@@ -3,6 +3,7 @@
 #ifndef HYVD_VM_H
 #define HYVD_VM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -22,6 +23,7 @@ struct dispatch;
  * struct vm - everything that belongs to the VM
  * @life: secret number that tells the guest that this daemon lives
  * @devices: the host devices it may use, @num_devices of them
+ * @num_contexts: uverbs contexts of the guest that are open
  * @window_is_live: the guest sees the window since the rings were started last
  * @hello: the HYV_OP_HELLO that waits for the window, or NULL
  *
@@ -39,6 +41,7 @@ struct vm {
 	struct pool *pool;
 	struct device *devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
+	atomic_uint num_contexts;
 	uint64_t life;
 	uint64_t window_size;
 	bool window_is_live;

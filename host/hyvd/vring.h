@@ -28,8 +28,7 @@ struct vring;
  * vring_pop() - take the next chain that the guest made available
  *
  * Return: 1 and the chain; 0 when there is none or the ring does not run; a negative errno when the
- * guest broke the ring,
- * which then stays stopped until the next reset.
+ * guest broke the ring, which then stays stopped until the next reset.
  */
 int vring_pop(struct vring *vr, struct vring_chain *chain);
 

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The window: which of its ranges the guest owns, and what of hyvd's address space the host module
- * hyv_window shows
- * there. An application's mmap() of its uverbs file becomes an mmap() of the host's uverbs file
- * here, with the offset
- * that the host's driver gave out, so the driver itself decides what this context may map; hyvd
- * only finds it a place.
+ * hyv_window shows there. An application's mmap() of its uverbs file becomes an mmap() of the
+ * host's uverbs file here, with the offset that the host's driver gave out, so the driver itself
+ * decides what this context may map; hyvd only finds it a place.
  *
  * A range is the guest's from HYV_OP_MMAP to HYV_OP_MUNMAP, whatever becomes of the queue it shows:
- * given to another
- * earlier, one process of the guest could see another's queue. Allocation is first fit by pages.
+ * given to another earlier, one process of the guest could see another's queue. Allocation is first
+ * fit by pages.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause) */
 /*
  * Provider descriptors: what HyV must know of each NIC family's user-space provider, as data.
- * Compiled by the guest module and
- * by the daemon; a host device whose driver has no descriptor here is refused by name. Adding a
- * family is adding a row.
+ * Compiled by the guest module and by the daemon; a host device whose driver has no descriptor here
+ * is refused by name. Adding a family is adding a row.
  *
  * Sources: the drivers' ABI headers (include/uapi/rdma/<driver>-abi.h) and, for what they do with
  * them, their kernel side.

@@ -108,8 +108,7 @@ HYV_WIRE_OFFSET(hyv_doorbells, bits, 4096);
  * @port: HYV_EVENT_ASYNC without object: the port, or 0
  *
  * Events of one object are coalesced while the guest offers no buffer; none is lost. An event whose
- * object the guest has
- * destroyed meanwhile is to be ignored: ids are never used again.
+ * object the guest has destroyed meanwhile is to be ignored: ids are never used again.
  */
 struct hyv_event {
 	__le32 type;
@@ -405,9 +404,8 @@ HYV_WIRE_SIZE(hyv_resp_query_pkey, 8);
 
 /*
  * Objects. The daemon gives each a 64-bit id when it is made; ids are unique in the device's life.
- * Destroying one that
- * others still hang on fails with -EBUSY, as on the host; freeing a context frees all that is left
- * in it.
+ * Destroying one that others still hang on fails with -EBUSY, as on the host; freeing a context
+ * frees all that is left in it.
  */
 
 /** struct hyv_req_alloc_context - one uverbs context of the host for one of the guest */

@@ -50,7 +50,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct gmem_region r;
-	uint8_t *mem;
+	uint8_t *mem = NULL;
 
 	f->memfd = driver_memfd(&mem);
 	assert_true(f->memfd >= 0);
