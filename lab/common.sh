@@ -37,7 +37,9 @@ usage() { sed -n '3,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
 
 # kernel_versions IMAGE-DIR: sets the map KVER, from short (6.12) to full (6.12.1-amd64) version.
 kernel_versions() {
+	# shellcheck disable=SC2034 # for the caller
 	declare -gA KVER=()
 	local short full
+	# shellcheck disable=SC2034
 	while read -r short full; do KVER[$short]=$full; done <"$1/kernels"
 }
