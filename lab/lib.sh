@@ -129,21 +129,25 @@ net_up() {
 }
 guest_ip() { echo "10.8.0.$1"; }
 
-# vm_wait N [SECONDS]: waits until guest N takes commands; fails at once, with QEMU's messages, when QEMU is gone.
+# vm_wait N [SECONDS]: waits until guest N takes commands and has its kernel's own RDMA modules; fails at once, with QEMU's messages,
+# when QEMU is gone. An emulated guest now and then resets itself while it boots or loads a module (seen with bare guests too); it then
+# boots again by itself, and a command that was under way is never answered. So commands are tried again here, before HyV is in play.
 vm_wait() {
-	local end=$((SECONDS + ${2-300}))
-	until guest "$1" true 2>/dev/null </dev/null; do
+	local end=$((SECONDS + ${2-180})) tries=0
+	until timeout 40 lab-agent run "vsock:$((10 + $1))" modprobe -a ib_core ib_uverbs 2>/dev/null </dev/null; do
+		(($? != 124)) || tries=$((tries + 1))
 		if gone "$(qemu_pid "$1")"; then
 			echo "guest $1: QEMU ended:" >&2
 			cat "$RUN/qemu-$1.log" >&2
 			return 1
 		elif ((SECONDS >= end)); then
 			echo "guest $1 does not answer; the end of its log:" >&2
-			tail -5 "$RUN/guest$1.log" >&2
+			tail -n 5 "$RUN/guest$1.log" >&2
 			return 1
 		fi
 		sleep 0.2
 	done
+	((tries == 0)) || echo "# guest $1 booted again by itself" >&2
 }
 
 # vm_kill N: as kill -9 of QEMU. vm_stop N: keeps the guest's kernel log, then ends its QEMU in order.
@@ -178,7 +182,7 @@ rebooted() { local id; id=$(boot_id "$1") && [[ $id != "$2" ]]; }
 
 # guest_hyv_up N: loads virtio_hyv in guest N and waits for its first device.
 guest_hyv_up() {
-	guest "$1" bash /hyv/lab/guest-hyv-up </dev/null
+	timeout 120 lab-agent run "vsock:$((10 + $1))" bash /hyv/lab/guest-hyv-up </dev/null
 }
 
 # exits N [KIND]: how often guest N has left for the host so far; KIND is a file of KVM's debugfs, mmio_exits for example.
