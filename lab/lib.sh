@@ -235,6 +235,7 @@ hyvd_kill() { kill_of "hyvd-$1"; }
 baseline() {
 	local f n
 	rdma resource show
+	echo 1 >/proc/sys/vm/stat_refresh	# the counters lag otherwise
 	awk '$1 ~ /^nr_foll_pin_/ {v[$1] = $2} END {print "pinned pages", v["nr_foll_pin_acquired"] - v["nr_foll_pin_released"]}' /proc/vmstat
 	for f in "$RUN"/hyvd-*.pid; do
 		n=${f##*/hyvd-}
@@ -248,7 +249,7 @@ baseline() {
 }
 
 baseline_save() { baseline >"$RUN/baseline"; }
-baseline_same() { baseline | diff -u "$RUN/baseline" -; }
+baseline_same() { diff -u <(grep -Ev "${1:-^$}" "$RUN/baseline") <(baseline | grep -Ev "${1:-^$}"); }
 
-# baseline_check [SECONDS]: waits until all is back at the saved baseline; fails with the difference.
-baseline_check() { wait_for "${1-10}" baseline_same; }
+# baseline_check [SECONDS [REGEX]]: waits until all is back at the saved baseline, but for lines that match; fails with the difference.
+baseline_check() { wait_for "${1-10}" baseline_same "${2-}"; }

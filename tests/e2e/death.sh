@@ -7,13 +7,16 @@
 
 # traffic N: verbs_traffic in guest N, in the background, until data has passed
 traffic() {
-	guest "$1" verbs_traffic </dev/null >"$RUN/traffic" 2>&1 &
-	TRAFFIC=$!
+	rm -f "$RUN/traffic.code"
+	{
+		guest "$1" verbs_traffic
+		echo $? >"$RUN/traffic.code"
+	} </dev/null >"$RUN/traffic" 2>&1 &
 	wait_for 60 grep -q '^running' "$RUN/traffic"
 }
 # ended_well: the application was told that the device is gone, got errors and no hang
 ended_well() {
-	wait $TRAFFIC || { cat "$RUN/traffic"; return 1; }
+	wait_for 60 test -s "$RUN/traffic.code" && [[ $(<"$RUN/traffic.code") == 0 ]] || { cat "$RUN/traffic"; return 1; }
 	says "$RUN/traffic" 'event: .*(FATAL|fatal)' && says "$RUN/traffic" 'create_cq: E' && says "$RUN/traffic" 'destroying: success'
 }
 objects() { rdma resource show | awk '{for (i = 3; i < NF; i += 2) n += $(i + 1)} END {print n}'; }
@@ -33,15 +36,17 @@ check "nothing of it is left" baseline_check
 check "traffic in the guest" traffic 1
 check "the module is removed under it" guest 1 rmmod virtio_hyv
 check "the application is told, and ends" ended_well
-check "nothing of it is left" baseline_check
+check "nothing of it is left" baseline_check 10 descriptors	# the rings' are closed while no driver is there
 check "the module comes back" guest_hyv_up 1
 check "the device works again" guest 1 verbs_scale --qps 2
+check "all is as it was at first" baseline_check
 
 check "traffic in the guest" traffic 1
 check "the guest reboots" vm_reboot 1
-check "nothing of it is left" baseline_check
+check "nothing of it is left" baseline_check 10 descriptors
 check "the device is there after the reboot" guest_hyv_up 1
 check "and works" guest 1 verbs_scale --qps 2
+check "all is as it was at first" baseline_check
 
 check "traffic in the guest" traffic 1
 check "QEMU is killed" vm_kill 1
