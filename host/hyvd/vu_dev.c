@@ -232,11 +232,19 @@ static int vu_get_protocol_features_exec(struct vu_dev *dev, struct vu_msg *msg)
 	return REPLY;
 }
 
+static void log_no_window(void)
+{
+	log_err("QEMU cannot show the window to the guest: it takes QEMU 11.1 or later and its "
+		"vhost-user-test-device-pci");
+}
+
 static int vu_set_protocol_features_exec(struct vu_dev *dev, struct vu_msg *msg)
 {
 	if (msg->payload.u64 & ~PROTOCOL_FEATURES)
 		return -EINVAL;
 	dev->protocol_features = msg->payload.u64;
+	if ((dev->protocol_features & WINDOW_FEATURES) != WINDOW_FEATURES)
+		log_no_window();
 	return 0;
 }
 
@@ -546,8 +554,7 @@ int vu_dev_map_window(struct vu_dev *dev, int fd)
 		      vu_window_map(dev->window, fd) :
 		      -ENOTCONN;
 	if (err == -ENOTCONN) {
-		log_err("QEMU cannot show the window to the guest: it takes QEMU 11.1 or later and "
-			"its vhost-user-test-device-pci");
+		log_no_window();
 		return -EOPNOTSUPP;
 	}
 	return err;

@@ -31,6 +31,7 @@ check "a directory that is not there" refused 'directory' hyvd --socket /nowhere
 
 hyvd_start 1 rxe0
 check "guest memory not shared: the guest starts" start 1 --mem-options share=off
+check "guest memory not shared: there is no device" not guest_hyv_up 1
 check "guest memory not shared: hyvd says so" wait_for 10 says "$RUN/hyvd-1.log" 'share=on'
 vm_stop 1
 hyvd_kill 1
