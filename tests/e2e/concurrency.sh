@@ -31,6 +31,7 @@ killed_while_stopped() {
 }
 
 check "a guest is up" eval 'native_device && hyv_guest 1 --mem 2560M' || exit 1
+sysctl -qw vm.max_map_count=1048576	# as Debian 13 sets it, whose init does not run here
 baseline_save
 check "host: QPs come and go during a registration" within host -b 8
 check "guest: QPs come and go during a registration" within 1 -b 8
@@ -38,8 +39,7 @@ check "guest: a process killed in a registration that the host cannot answer is 
 check "nothing is left on the host once it has answered" baseline_check 60
 check "guest: a process killed halfway is gone" guest 1 verbs_concurrency -b 8 -k
 check "nothing is left on the host" baseline_check 60
-old=$(sysctl -n vm.max_map_count)
-sysctl -qw vm.max_map_count=1000000
-check "guest: 1 GiB without two neighbouring pages" within 1
-sysctl -qw vm.max_map_count="$old"
-check "nothing is left on the host" baseline_check 60
+if [[ $LONG ]]; then
+	check "guest: 1 GiB without two neighbouring pages" within 1
+	check "nothing is left on the host" baseline_check 60
+fi
