@@ -14,10 +14,10 @@ traffic() {
 	} </dev/null >"$RUN/traffic" 2>&1 &
 	wait_for 60 grep -q '^running' "$RUN/traffic"
 }
-# ended_well: the application was told that the device is gone, got errors and no hang
+# ended_well: the application was told that the device is gone (libibverbs words for IBV_EVENT_DEVICE_FATAL), got errors and no hang
 ended_well() {
 	wait_for 60 test -s "$RUN/traffic.code" && [[ $(<"$RUN/traffic.code") == 0 ]] || { cat "$RUN/traffic"; return 1; }
-	says "$RUN/traffic" 'event: .*(FATAL|fatal)' && says "$RUN/traffic" 'create_cq: E' && says "$RUN/traffic" 'destroying: success'
+	says "$RUN/traffic" 'event: local catastrophic error' && says "$RUN/traffic" 'create_cq: E' && says "$RUN/traffic" 'destroying: success'
 }
 objects() { rdma resource show | awk '{for (i = 3; i < NF; i += 2) n += $(i + 1)} END {print n}'; }
 
