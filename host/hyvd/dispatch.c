@@ -30,8 +30,8 @@
 #include "udata.h"
 #include "verbs.h"
 
-/* the ring's start counts as one, QEMU sends one of its own, and then comes HELLO */
-#define EMPTY_KICKS_SUSPECT 3
+/* the ring's start counts as one, and then comes HELLO */
+#define EMPTY_KICKS_SUSPECT 2
 
 /* the type of the object that a request starts with */
 static const enum obj_type target_types[HYV_OP_COUNT] = {
