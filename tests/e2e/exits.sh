@@ -11,7 +11,7 @@ at_most() {
 	local x
 	x=$(per_op EXITS "$1")
 	echo "# $1: $x exits per operation"
-	awk -v x="$x" -v l="$2" 'BEGIN {exit !(x <= l)}'
+	[[ $x ]] && awk -v x="$x" -v l="$2" 'BEGIN {exit !(x + 0 <= l + 0)}'
 }
 
 # counted MICROSECONDS: phases in a guest whose daemon goes on polling so long
@@ -21,13 +21,16 @@ counted() {
 }
 
 check "the host's device" native_device
-check "phases with a daemon that sleeps at once" counted 0 || exit 1
+counted 0	# not through check, whose subshell would lose the counts
+check "phases with a daemon that sleeps at once" test "${OPS[batch]-}" || exit 1
 check "polling causes no exit (below 0.01)" at_most poll 0.01
 check "posting causes at most one exit" at_most post 1.1
 check "posting in batches causes at most one exit" at_most batch 1.1
 vm_stop 1
 hyvd_kill 1
-check "phases with a daemon that polls on" counted 1000000 || exit 1
+OPS=()
+counted 1000000
+check "phases with a daemon that polls on" test "${OPS[batch]-}" || exit 1
 check "polling causes no exit (below 0.01)" at_most poll 0.01
 check "posting causes none while the daemon is awake" at_most post 0.05
 check "posting in batches causes none while the daemon is awake" at_most batch 0.05
