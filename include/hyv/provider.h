@@ -71,9 +71,8 @@ struct hyv_pointer {
  * @post_errno: what it says in the others; the guest has to say it, since the host is told later
  * @context_out: bytes that the driver insists on answering to a new context
  * @udata_in: per operation, the bytes of request udata that are known to hold no address and no
- *         flag that changes what the
- *            rest means. Bytes beyond may only be zero: a newer driver could take them for a
- *            pointer.
+ *            flag that changes what the rest means. Bytes beyond may only be zero: a newer driver
+ *            could take them for a pointer.
  * @pointers: the exceptions among those: addresses, by operation and offset
  */
 struct hyv_provider {

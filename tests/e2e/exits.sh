@@ -32,5 +32,5 @@ OPS=()
 counted 1000000
 check "phases with a daemon that polls on" test "${OPS[batch]-}" || exit 1
 check "polling causes no exit (below 0.01)" at_most poll 0.01
-check "posting causes none while the daemon is awake" at_most post 0.05
-check "posting in batches causes none while the daemon is awake" at_most batch 0.05
+check "posting causes none while the daemon is awake" at_most post 0.01
+check "posting in batches causes none while the daemon is awake" at_most batch 0.01
