@@ -28,6 +28,7 @@
 #include "vu_dev_priv.h"
 
 #define PARTIAL_TIMEOUT_USEC 5000000ull
+#define WINDOW_TIMEOUT_USEC  5000000ull
 #define MAX_QUEUES	     256u /* SET_VRING_KICK has eight bits for the index */
 
 #define FEATURES \
@@ -243,8 +244,25 @@ static int vu_set_protocol_features_exec(struct vu_dev *dev, struct vu_msg *msg)
 	if (msg->payload.u64 & ~PROTOCOL_FEATURES)
 		return -EINVAL;
 	dev->protocol_features = msg->payload.u64;
-	if ((dev->protocol_features & WINDOW_FEATURES) != WINDOW_FEATURES)
+	if ((dev->protocol_features & WINDOW_FEATURES) != WINDOW_FEATURES) {
 		log_no_window();
+		return 0;
+	}
+	sd_event_source_set_time_relative(dev->window_timer, WINDOW_TIMEOUT_USEC);
+	sd_event_source_set_enabled(dev->window_timer, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+/*
+ * All of QEMU's vhost-user devices acknowledge the shared-memory feature, and only the right one
+ * goes on to ask how large the window is, at once.
+ */
+static int on_window_timeout(sd_event_source *source, uint64_t usec, void *arg)
+{
+	(void)source;
+	(void)usec;
+	(void)arg;
+	log_no_window();
 	return 0;
 }
 
@@ -298,6 +316,7 @@ static int vu_get_shmem_config_exec(struct vu_dev *dev, struct vu_msg *msg)
 {
 	struct vu_shmem_config *c = &msg->payload.shmem_config;
 
+	sd_event_source_set_enabled(dev->window_timer, SD_EVENT_OFF);
 	memset(c, 0, sizeof(*c));
 	c->num_regions = 1;
 	c->sizes[0] = dev->window_size;
@@ -323,6 +342,7 @@ static void disconnect(struct vu_dev *dev, const char *why)
 	dev->protocol_features = 0;
 	dev->conn_source = sd_event_source_disable_unref(dev->conn_source);
 	sd_event_source_set_enabled(dev->partial_timer, SD_EVENT_OFF);
+	sd_event_source_set_enabled(dev->window_timer, SD_EVENT_OFF);
 	vu_rx_reset(&dev->rx);
 	close(dev->conn);
 	dev->conn = -1;
@@ -469,6 +489,11 @@ static int add_sources(struct vu_dev *dev, int listen_fd)
 	if (err < 0)
 		return err;
 	sd_event_source_set_enabled(dev->partial_timer, SD_EVENT_OFF);
+	err = sd_event_add_time(dev->loop, &dev->window_timer, CLOCK_MONOTONIC, 0, 0,
+				on_window_timeout, dev);
+	if (err < 0)
+		return err;
+	sd_event_source_set_enabled(dev->window_timer, SD_EVENT_OFF);
 	return vu_queues_init(dev);
 }
 
@@ -531,6 +556,7 @@ void vu_dev_destroy(struct vu_dev *dev)
 	sd_event_source_disable_unref(dev->accept_source);
 	sd_event_source_disable_unref(dev->conn_source);
 	sd_event_source_disable_unref(dev->partial_timer);
+	sd_event_source_disable_unref(dev->window_timer);
 	sd_event_source_disable_unref(dev->start_source);
 	vu_rx_reset(&dev->rx);
 	if (dev->conn >= 0)
