@@ -87,7 +87,9 @@ start_host() {
 		lab_alive || { cat "$L/qemu.log" >&2; die "QEMU did not start the host VM"; }
 		sleep 0.1
 	done
-	[[ $accel != *tcg* ]] || setsid "$LAB/turns" </dev/null >"$CACHE/run/turns.log" 2>&1 8>&- 9>&- &
+	if [[ $accel == *tcg* ]]; then # no list: its shell would stay, and hold the lab's lock
+		setsid "$LAB/turns" </dev/null >"$CACHE/run/turns.log" 2>&1 8>&- 9>&- &
+	fi
 	timeout 1200 "$L/share/bin/lab-agent" run "unix:$L/cmd" true </dev/null ||
 		{ tail -20 "$L/serial.log" >&2; die "the host VM does not answer; its log: $L/serial.log"; }
 }
