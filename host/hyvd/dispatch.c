@@ -245,10 +245,11 @@ static int cmd_parse(struct cmd *cmd)
 /* Return: 0 and the copied, parsed request, or a negative errno to answer with */
 static int cmd_read(struct cmd *cmd, struct vring *vr)
 {
+	const uint64_t max =
+		sizeof(struct hyv_req_hdr) + 4096 + 2ull * HYV_UDATA_MAX + HYV_TAIL_MAX;
 	uint64_t len = cmd->chain->readable_len;
 
-	if (len < sizeof(struct hyv_req_hdr) ||
-	    len > sizeof(struct hyv_req_hdr) + 4096u + 2u * HYV_UDATA_MAX + HYV_TAIL_MAX)
+	if (len < sizeof(struct hyv_req_hdr) || len > max)
 		return -EINVAL;
 	cmd->readable = malloc(len);
 	if (!cmd->readable)

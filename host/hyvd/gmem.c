@@ -309,8 +309,10 @@ int gmem_set_table(struct gmem *gm, const struct gmem_region *regions, unsigned 
 		err = map_missing(gm, table, num);
 	if (err) {
 		/* All or nothing: what may be half mapped becomes inaccessible as a whole. */
-		mmap(gm->base, gm->size, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		if (mmap(gm->base, gm->size, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			 0) == MAP_FAILED)
+			log_err("guest memory stays mapped, out of use: %s", strerror(errno));
 		if (table)
 			close_regions(table, num);
 		table = NULL;

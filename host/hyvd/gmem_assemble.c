@@ -155,10 +155,9 @@ static void log_map_failure(int err, size_t n)
 		fclose(f);
 	}
 	if (err == -ENOMEM && used + n + 1 > limit)
-		log_warn(
-			"a buffer of %zu scattered pieces cannot be mapped: vm.max_map_count is "
-			"%lu and %lu mappings are in use; sysctl -w vm.max_map_count=%lu",
-			n, limit, used, 2 * (used + n));
+		log_warn("a buffer of %zu scattered pieces cannot be mapped: vm.max_map_count is "
+			 "%lu and %lu mappings are in use; sysctl -w vm.max_map_count=%lu",
+			 n, limit, used, 2 * (used + n));
 	else
 		log_warn("a buffer of %zu scattered pieces cannot be mapped: %s", n,
 			 strerror(-err));
@@ -178,7 +177,7 @@ static int map_pieces(const struct piece *pieces, size_t n, uint64_t page_size,
 	for (i = 0; i < n; i++)
 		if (__builtin_add_overflow(len, pieces[i].len, &len))
 			return -EFAULT;
-	if (len + align < len)
+	if (!len || len + align < len)
 		return -EFAULT;
 	span->assembled_len = len + align;
 	span->assembled = mmap(NULL, span->assembled_len, PROT_NONE,

@@ -31,8 +31,7 @@ static int read_table(struct gmem *gm, __le64 gpa, struct gmem_extent *out, uint
 }
 
 /* the extents add up to @total, without wrapping, and fit the guest's memory */
-static int check_extents(struct gmem *gm, struct gmem_extent *extents, uint32_t n,
-			 uint64_t total)
+static int check_extents(struct gmem *gm, struct gmem_extent *extents, uint32_t n, uint64_t total)
 {
 	uint64_t sum = 0;
 	uint32_t i;

@@ -198,7 +198,7 @@ static void free_range(struct window *win, struct range *range)
 {
 	clear_range(win, range);
 	memset(win->used + range->offset / PAGE, 0, range->len / PAGE);
-	HASH_DEL(win->ranges, range);
+	HASH_DEL(win->ranges, range); /* NOLINT: uthash's own lists are beyond the analyser */
 	free(range);
 }
 
