@@ -245,8 +245,8 @@ static int cmd_parse(struct cmd *cmd)
 /* Return: 0 and the copied, parsed request, or a negative errno to answer with */
 static int cmd_read(struct cmd *cmd, struct vring *vr)
 {
-	const uint64_t max =
-		sizeof(struct hyv_req_hdr) + 4096 + 2ull * HYV_UDATA_MAX + HYV_TAIL_MAX;
+	const uint32_t max =
+		(uint32_t)sizeof(struct hyv_req_hdr) + 4096 + 2 * HYV_UDATA_MAX + HYV_TAIL_MAX;
 	uint64_t len = cmd->chain->readable_len;
 
 	if (len < sizeof(struct hyv_req_hdr) || len > max)
