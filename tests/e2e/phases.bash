@@ -44,5 +44,5 @@ phases() {
 per_op() {
 	local -n count=$1
 	awk -v e="${count[$2]}" -v t="${SECS[$2]}" -v n="${OPS[$2]}" -v e0="${count[spin]}" -v t0="${SECS[spin]}" \
-		'BEGIN {x = (e - e0 * t / t0) / n; printf "%.4f\n", x > 0 ? x : 0}'
+		'BEGIN {x = (e - e0 * t / t0) / n; printf "%.4f\n", (x > 0 ? x : 0)}'
 }
