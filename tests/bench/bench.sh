@@ -33,7 +33,7 @@ compare() {
 }
 
 count_costs() {
-	count_calls && phases spin 2000 poll 200000 post 1000 batch 5000 || return
+	count_calls && phases spin 2000 poll 1000000 post 4000 batch 20000 || return
 	HYV[exits_per_poll]=$(per_op EXITS poll)
 	HYV[exits_per_post]=$(per_op EXITS post)
 	HYV[exits_per_batched_post]=$(per_op EXITS batch)

@@ -17,7 +17,7 @@ at_most() {
 # counted MICROSECONDS: phases in a guest whose daemon goes on polling so long
 counted() {
 	hyvd_start 1 rxe0 -- --poll-us "$1" && vm_start 1 && vm_wait 1 && guest_hyv_up 1 &&
-		phases spin 2000 poll 200000 post "$((LONG ? 10000 : 1000))" batch "$((LONG ? 10000 : 1000))"
+		phases spin 2000 poll 1000000 post "$((LONG ? 20000 : 4000))" batch "$((LONG ? 100000 : 20000))"
 }
 
 check "the host's device" native_device

@@ -39,7 +39,7 @@ hyvd_kill 1
 : >"$RUN/hyvd-1.log"
 hyvd_start 1 rxe0
 check "QEMU without the shared-memory feature: the guest starts" start 1 --no-hyv -- \
-	-chardev "socket,id=c,path=$RUN/1.sock" -device vhost-user-rng-pci,chardev=c
+	-chardev "socket,id=c,path=$RUN/1.sock" -device vhost-user-fs-pci,chardev=c,tag=none
 check "QEMU without the shared-memory feature: hyvd says so" wait_for 10 says "$RUN/hyvd-1.log" 'QEMU.*11\.1|vhost-user-test-device'
 vm_stop 1
 hyvd_kill 1
