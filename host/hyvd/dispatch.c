@@ -30,9 +30,6 @@
 #include "udata.h"
 #include "verbs.h"
 
-/* the ring's start counts as one, and then comes HELLO */
-#define EMPTY_KICKS_SUSPECT 2
-
 /* the type of the object that a request starts with */
 static const enum obj_type target_types[HYV_OP_COUNT] = {
 	[HYV_OP_FREE_CONTEXT] = OBJ_CONTEXT,
@@ -90,16 +87,12 @@ static const struct op ops[HYV_OP_COUNT] = {
  * struct dispatch - commands on their way back
  * @lock: guards @answered
  * @wake_fd: eventfd, written when an answer is ready
- * @had_request: the guest has been heard
- * @empty_kicks: notifications without a request before that
  */
 struct dispatch {
 	struct vm *vm;
 	pthread_mutex_t lock;
 	STAILQ_HEAD(, cmd) answered;
 	int wake_fd;
-	bool had_request;
-	unsigned int empty_kicks;
 	sd_event_source *wake;
 };
 
@@ -324,16 +317,9 @@ static void start(struct dispatch *dispatch, const struct vring_chain *chain)
 void dispatch_kick(struct dispatch *dispatch)
 {
 	struct vring_chain chain;
-	bool any = false;
 
-	while (vring_pop(control_ring(dispatch), &chain) > 0) {
+	while (vring_pop(control_ring(dispatch), &chain) > 0)
 		start(dispatch, &chain);
-		any = true;
-	}
-	if (any)
-		dispatch->had_request = true;
-	else if (!dispatch->had_request && ++dispatch->empty_kicks == EMPTY_KICKS_SUSPECT)
-		log_err("the guest notifies, but its rings are empty: its memory is not shared; give QEMU a memory backend with share=on");
 	vring_signal(control_ring(dispatch));
 }
 

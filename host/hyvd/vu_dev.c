@@ -27,9 +27,9 @@
 #include "log.h"
 #include "vu_dev_priv.h"
 
-#define PARTIAL_TIMEOUT_USEC 5000000ull
-#define WINDOW_TIMEOUT_USEC  5000000ull
-#define MAX_QUEUES	     256u /* SET_VRING_KICK has eight bits for the index */
+#define PARTIAL_TIMEOUT_USEC  5000000ull
+#define PROGRESS_TIMEOUT_USEC 5000000ull
+#define MAX_QUEUES	      256u /* SET_VRING_KICK has eight bits for the index */
 
 #define FEATURES \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
@@ -65,11 +65,41 @@ static int vu_get_features_exec(struct vu_dev *dev, struct vu_msg *msg)
 	return REPLY;
 }
 
+/* Log this if QEMU does not get on, see progress(), although that takes it no time. */
+static void expect_progress(struct vu_dev *dev, const char *complaint)
+{
+	dev->complaint = complaint;
+	sd_event_source_set_time_relative(dev->progress_timer, PROGRESS_TIMEOUT_USEC);
+	sd_event_source_set_enabled(dev->progress_timer, SD_EVENT_ONESHOT);
+}
+
+static void progress(struct vu_dev *dev)
+{
+	sd_event_source_set_enabled(dev->progress_timer, SD_EVENT_OFF);
+}
+
+static int on_no_progress(sd_event_source *source, uint64_t usec, void *arg)
+{
+	const struct vu_dev *dev = arg;
+
+	(void)source;
+	(void)usec;
+	log_err("%s", dev->complaint);
+	return 0;
+}
+
+/*
+ * QEMU sends this when the guest's driver is ready, and the memory table at once after it, unless
+ * the memory is not shared: then it complains in its own log and leaves the device alone.
+ */
 static int vu_set_features_exec(struct vu_dev *dev, struct vu_msg *msg)
 {
 	if (msg->payload.u64 & ~FEATURES)
 		return -EINVAL;
 	dev->features = msg->payload.u64;
+	expect_progress(dev,
+			"QEMU does not tell where the guest's memory is, its log says why; "
+			"mostly because it is not shared: give it a memory backend with share=on");
 	return 0;
 }
 
@@ -112,6 +142,7 @@ static int vu_set_mem_table_exec(struct vu_dev *dev, struct vu_msg *msg)
 			.fd_offset = m->regions[i].fd_offset,
 			.fd = vu_msg_take_fd(msg, i),
 		};
+	progress(dev);
 	err = gmem_set_table(dev->gm, regions, m->num_regions);
 	for (i = 0; i < dev->num_queues; i++)
 		vring_refresh(dev->queues[i].vring);
@@ -233,36 +264,22 @@ static int vu_get_protocol_features_exec(struct vu_dev *dev, struct vu_msg *msg)
 	return REPLY;
 }
 
-static void log_no_window(void)
-{
-	log_err("QEMU cannot show the window to the guest: it takes QEMU 11.1 or later and its "
-		"vhost-user-test-device-pci");
-}
+static const char no_window[] = "QEMU cannot show the window to the guest: it takes QEMU 11.1 or "
+				"later and its vhost-user-test-device-pci";
 
+/*
+ * All of QEMU's devices acknowledge the shared-memory feature, and only those that show it go on to
+ * ask how large it is, at once.
+ */
 static int vu_set_protocol_features_exec(struct vu_dev *dev, struct vu_msg *msg)
 {
 	if (msg->payload.u64 & ~PROTOCOL_FEATURES)
 		return -EINVAL;
 	dev->protocol_features = msg->payload.u64;
-	if ((dev->protocol_features & WINDOW_FEATURES) != WINDOW_FEATURES) {
-		log_no_window();
-		return 0;
-	}
-	sd_event_source_set_time_relative(dev->window_timer, WINDOW_TIMEOUT_USEC);
-	sd_event_source_set_enabled(dev->window_timer, SD_EVENT_ONESHOT);
-	return 0;
-}
-
-/*
- * All of QEMU's vhost-user devices acknowledge the shared-memory feature, and only the right one
- * goes on to ask how large the window is, at once.
- */
-static int on_window_timeout(sd_event_source *source, uint64_t usec, void *arg)
-{
-	(void)source;
-	(void)usec;
-	(void)arg;
-	log_no_window();
+	if ((dev->protocol_features & WINDOW_FEATURES) == WINDOW_FEATURES)
+		expect_progress(dev, no_window);
+	else
+		log_err("%s", no_window);
 	return 0;
 }
 
@@ -316,7 +333,7 @@ static int vu_get_shmem_config_exec(struct vu_dev *dev, struct vu_msg *msg)
 {
 	struct vu_shmem_config *c = &msg->payload.shmem_config;
 
-	sd_event_source_set_enabled(dev->window_timer, SD_EVENT_OFF);
+	progress(dev);
 	memset(c, 0, sizeof(*c));
 	c->num_regions = 1;
 	c->sizes[0] = dev->window_size;
@@ -342,7 +359,7 @@ static void disconnect(struct vu_dev *dev, const char *why)
 	dev->protocol_features = 0;
 	dev->conn_source = sd_event_source_disable_unref(dev->conn_source);
 	sd_event_source_set_enabled(dev->partial_timer, SD_EVENT_OFF);
-	sd_event_source_set_enabled(dev->window_timer, SD_EVENT_OFF);
+	progress(dev);
 	vu_rx_reset(&dev->rx);
 	close(dev->conn);
 	dev->conn = -1;
@@ -489,11 +506,11 @@ static int add_sources(struct vu_dev *dev, int listen_fd)
 	if (err < 0)
 		return err;
 	sd_event_source_set_enabled(dev->partial_timer, SD_EVENT_OFF);
-	err = sd_event_add_time(dev->loop, &dev->window_timer, CLOCK_MONOTONIC, 0, 0,
-				on_window_timeout, dev);
+	err = sd_event_add_time(dev->loop, &dev->progress_timer, CLOCK_MONOTONIC, 0, 0,
+				on_no_progress, dev);
 	if (err < 0)
 		return err;
-	sd_event_source_set_enabled(dev->window_timer, SD_EVENT_OFF);
+	sd_event_source_set_enabled(dev->progress_timer, SD_EVENT_OFF);
 	return vu_queues_init(dev);
 }
 
@@ -556,7 +573,7 @@ void vu_dev_destroy(struct vu_dev *dev)
 	sd_event_source_disable_unref(dev->accept_source);
 	sd_event_source_disable_unref(dev->conn_source);
 	sd_event_source_disable_unref(dev->partial_timer);
-	sd_event_source_disable_unref(dev->window_timer);
+	sd_event_source_disable_unref(dev->progress_timer);
 	sd_event_source_disable_unref(dev->start_source);
 	vu_rx_reset(&dev->rx);
 	if (dev->conn >= 0)
@@ -580,7 +597,7 @@ int vu_dev_map_window(struct vu_dev *dev, int fd)
 		      vu_window_map(dev->window, fd) :
 		      -ENOTCONN;
 	if (err == -ENOTCONN) {
-		log_no_window();
+		log_err("%s", no_window);
 		return -EOPNOTSUPP;
 	}
 	return err;

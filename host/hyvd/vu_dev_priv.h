@@ -32,7 +32,7 @@ struct queue {
  * @accept_source: waits for QEMU; NULL once it was there
  * @conn: the main socket, or -1
  * @partial_timer: runs while a message is incomplete
- * @window_timer: runs from QEMU's word that it can show a window until it asks for its size
+ * @progress_timer, @complaint: what to log if QEMU does not get on with its start-up in time
  * @start_source: one-shot, calls ops->kick of rings that have just started
  * @running: at least one queue is started; ops->stop is owed
  */
@@ -46,7 +46,8 @@ struct vu_dev {
 	int conn;
 	sd_event_source *conn_source;
 	sd_event_source *partial_timer;
-	sd_event_source *window_timer;
+	sd_event_source *progress_timer;
+	const char *complaint;
 	sd_event_source *start_source;
 	struct vu_rx rx;
 	uint64_t window_size;
