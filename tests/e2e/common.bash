@@ -4,7 +4,7 @@
 
 export LONG=${HYV_LONG-}
 DEVICE_OF_HOST=rxe0
-PORT=18600	# of the next TCP connection that a pair of programs makes to exchange addresses
+PORT=${PORT-18600}	# of the next TCP connection that a pair of programs makes to exchange addresses
 
 # on PLACE CMD...: runs CMD there.
 on() {
