@@ -11,11 +11,17 @@ declare -A NATIVE HYV
 
 median() { sort -g | awk '{v[NR] = $1} END {if (NR) print v[int((NR + 1) / 2)]}'; }
 
-# column N CMD...: the Nth number of perftest's line of figures
+# column N CMD...: the Nth number of perftest's line of figures. On a busy machine perftest sometimes fails to find the clock's rate, and
+# says inf or nothing: then again.
 column() {
-	local n=$1
+	local n=$1 try figure
 	shift
-	"$@" | awk -v n="$n" '/^ *#bytes/ {want = 1; next} want && NF >= n {print $n; exit}'
+	for try in 1 2 3 4 5; do
+		figure=$("$@" 2>/dev/null | awk -v n="$n" '/^ *#bytes/ {want = 1; next} want && NF >= n {print $n; exit}')
+		[[ ! $figure =~ ^[0-9]+(\.[0-9]+)?$ ]] || { echo "$figure"; return; }
+		echo "# try $try of $* gave '$figure'" >&2
+	done
+	return 1
 }
 
 # compare FIGURE COLUMN CMD...: fills NATIVE[figure] and HYV[figure]
