@@ -51,9 +51,10 @@ host_qemu() {
 		-L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
 }
 
-# start_host IMAGE KERNEL MEM: boots the host VM and waits until it takes commands.
+# start_host IMAGE KERNEL MEM [KERNEL-ARG...]: boots the host VM and waits until it takes commands.
 start_host() {
 	local image=$1 kernel=$2 mem=$3 i q k init accel
+	shift 3
 	host_qemu "${image%+*}/rootfs"
 	accel=$(acceleration)
 	mkdir -p "$L/share/boot" "$L/results"
@@ -69,7 +70,7 @@ start_host() {
 	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp 2 -m "$mem" -nodefaults -display none -no-reboot
 		-serial "file:$L/serial.log" -monitor "unix:$L/monitor,server=on,wait=off"
 		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
-		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off cryptomgr.notests=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"
+		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off cryptomgr.notests=1 rcupdate.rcu_cpu_stall_timeout=300 kfence.sample_interval=100 $* hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"
 		-drive "file=$image/root.ext4,if=virtio,format=raw,readonly=on,file.locking=off"
 		-fsdev "local,id=hyv,path=$L/share,security_model=none,readonly=on" -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
 		-fsdev "local,id=res,path=$L/results,security_model=none" -device virtio-9p-pci,fsdev=res,mount_tag=results

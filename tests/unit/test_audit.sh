@@ -38,6 +38,8 @@ INFO: task ibv_devinfo:100 blocked for more than 60 seconds.
 WARNING: possible circular locking dependency detected
 list_del corruption, ffff888000000000->next is LIST_POISON1
 refcount_t: underflow; use-after-free.
+pagealloc: memory corruption
+BUG: KFENCE: use-after-free write in hyv_unmap+0x1/0x2
 hyvd[100]: segfault at 0 ip 0000000000000000 sp 0000000000000000 error 4
 Kernel panic - not syncing: Attempted to kill init!
 LINES
