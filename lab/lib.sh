@@ -4,7 +4,7 @@
 #
 #   check NAME CMD...   skip NAME WHY   wait_for SECONDS CMD...   expect_log REGEX WHY
 #   host CMD...         guest N CMD...
-#   rxe_up NAME [ADDR/LEN] [NETDEV]     rxe_down NAME
+#   rxe_up NAME [ADDR/LEN] [NETDEV]     rxe_down NAME     siw_up NAME [ADDR/LEN] [NETDEV]
 #   hyvd_start N DEVICE... [-- ARG...]  hyvd_pid N   hyvd_kill N
 #   vm_start N [option...] [-- QEMU-ARG...]  vm_wait N  vm_stop N  vm_kill N  vm_reboot N  qemu_pid N  guest_hyv_up N  exits N [KIND]
 #   guest_ip N: N's address on the ordinary network (no RDMA), 254 for the host's
@@ -200,15 +200,22 @@ load_window() {
 	modprobe -a ib_core ib_uverbs && insmod "/hyv/$HYV_KERNEL/hyv_window.ko"
 }
 
-# rxe_up NAME [ADDR/LEN] [NETDEV]: an rxe device; on a new dummy netdev unless NETDEV is told.
-rxe_up() {
-	local name=$1 addr=${2-10.9.0.1/24} dev=${3-}
-	modprobe -a rdma_rxe rdma_ucm ib_uverbs || return 1
+# soft_up TYPE NAME ADDR/LEN [NETDEV]: a soft device; on a new dummy netdev unless NETDEV is told.
+soft_up() {
+	local dev=${4-}
 	if [[ ! $dev ]]; then
-		dev=d-$name
-		ip link add "$dev" type dummy && ip addr add "$addr" dev "$dev" && ip link set "$dev" up || return 1
+		dev=d-$2
+		ip link add "$dev" type dummy && ip addr add "$3" dev "$dev" && ip link set "$dev" up || return 1
 	fi
-	rdma link add "$name" type rxe netdev "$dev"
+	rdma link add "$2" type "$1" netdev "$dev"
+}
+
+rxe_up() { modprobe -a rdma_rxe rdma_ucm ib_uverbs && soft_up rxe "$1" "${2-10.9.0.1/24}" "${3-}"; }
+
+# siw_up NAME [ADDR/LEN] [NETDEV]: Debian does not build siw, lab/build does.
+siw_up() {
+	modprobe -a rdma_ucm ib_uverbs iw_cm && { modprobe -q libcrc32c || :; } &&
+		{ [[ -d /sys/module/siw ]] || insmod "/hyv/$HYV_KERNEL/siw.ko"; } && soft_up siw "$1" "${2-10.9.1.1/24}" "${3-}"
 }
 
 rxe_down() {
