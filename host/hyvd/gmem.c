@@ -54,7 +54,7 @@ static uint64_t map_end(const struct region *rg)
 	return round_up(region_end(rg), rg->page_size);
 }
 
-struct gmem *gmem_create(void)
+struct gmem *gmem_create(void *where)
 {
 	struct gmem *gm = calloc(1, sizeof(*gm));
 	int bits;
@@ -65,7 +65,7 @@ struct gmem *gmem_create(void)
 	for (bits = LINEAR_BITS_MAX; bits >= LINEAR_BITS_MIN; bits--) {
 		gm->size = 1ull << bits;
 		gm->reserved_len = gm->size + LINEAR_ALIGN;
-		gm->reserved = mmap(NULL, gm->reserved_len, PROT_NONE,
+		gm->reserved = mmap(where, gm->reserved_len, PROT_NONE,
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (gm->reserved != MAP_FAILED)
 			break;
@@ -78,6 +78,9 @@ struct gmem *gmem_create(void)
 	gm->base = (uint8_t *)gm->reserved +
 		   (round_up((uintptr_t)gm->reserved, LINEAR_ALIGN) - (uintptr_t)gm->reserved);
 	pthread_rwlock_init(&gm->lock, NULL);
+	pthread_mutex_init(&gm->place_lock, NULL);
+	pthread_cond_init(&gm->vacated, NULL);
+	TAILQ_INIT(&gm->placed);
 	return gm;
 }
 
@@ -96,6 +99,8 @@ void gmem_destroy(struct gmem *gm)
 		return;
 	munmap(gm->reserved, gm->reserved_len);
 	close_regions(gm->regions, gm->num_regions);
+	pthread_cond_destroy(&gm->vacated);
+	pthread_mutex_destroy(&gm->place_lock);
 	pthread_rwlock_destroy(&gm->lock);
 	free(gm);
 }

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 /**
  * struct gpa - a guest-physical address; a type of its own so that no other address is taken for
@@ -32,22 +33,28 @@ struct gmem_region {
 /**
  * struct gmem_span - guest memory made contiguous in hyvd's address space
  * @va: its first byte
- * @assembled_len: bytes of address space that gmem_span_release() gives back; 0 for a piece of the
- *         linear map
+ * @assembled: address space that gmem_span_release() gives back
+ * @assembled_len: bytes of it; 0 for a piece of the linear map
+ * @placed_in: gmem_assemble_at(): whose list of placed spans it is in; it must not move then
  */
 struct gmem_span {
 	void *va;
 	void *assembled;
 	size_t assembled_len;
+	struct gmem *placed_in;
+	TAILQ_ENTRY(gmem_span) placed;
 };
 
 struct gmem;
 
 /**
- * gmem_create() - Return: no memory yet; NULL with errno set when the address space for the
- * linear map is not to be had
+ * gmem_create() - guest memory, none yet
+ * @where: where the linear map would best be, or NULL; it is elsewhere if there is no room
+ *
+ * Return: guest memory; NULL with errno set when the address space for the linear map is not to be
+ * had
  */
-struct gmem *gmem_create(void);
+struct gmem *gmem_create(void *where);
 
 /** gmem_destroy() - unmap everything and close the regions' files */
 void gmem_destroy(struct gmem *gm);
@@ -110,6 +117,22 @@ int gmem_write(struct gmem *gm, struct gpa gpa, const void *src, uint64_t len);
  */
 int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
 		  struct gmem_span *span);
+
+/**
+ * gmem_assemble_at() - as gmem_assemble(), at a given address
+ * @gm: guest memory
+ * @extents: the pieces
+ * @n: how many, at least 1
+ * @va: where they shall be; its offset in the page is the first extent's
+ * @span: where they are; must not move until it is released
+ *
+ * Waits until no other such span is in the way.
+ *
+ * Return: as gmem_assemble(); -ENOMEM also when hyvd itself has something there or nothing can be
+ * there; -EINVAL also for another offset in the page, and below 64 KiB.
+ */
+int gmem_assemble_at(struct gmem *gm, const struct gmem_extent *extents, size_t n, uint64_t va,
+		     struct gmem_span *span);
 
 /**
  * gmem_span_release() - the address space of an assembled span; the memory stays pinned for

@@ -7,6 +7,11 @@
  * several extents is assembled: a transient range of address space with the pieces' pages mapped
  * side by side. The kernel pins pages, not addresses, so the range is released as soon as the verb
  * has returned.
+ *
+ * For a driver that goes by our address for ever after (siw), the range is where the guest's
+ * application has the buffer. Ours are elsewhere (main.c, gmem.c), and never replaced: if one is in
+ * the way all the same, the buffer is refused. Two such ranges may meet, since two processes of a
+ * guest may use the same addresses: then the second waits for the first.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +23,8 @@
 
 #include "gmem_priv.h"
 #include "log.h"
+
+#define LOWEST 0x10000u /* below, nothing is ever mapped: a null pointer shall not lead to a guest */
 
 /** struct piece - part of an assembled span that one mmap() call makes */
 struct piece {
@@ -82,17 +89,18 @@ static bool boundaries_aligned(const struct gmem_extent *ext, size_t n, uint64_t
 }
 
 /*
- * Check that pieces of these extents can be mapped side by side. Return: 0, -EINVAL or
- * -EOPNOTSUPP, the latter with a line in the log.
+ * Check that pieces of these extents can be mapped side by side; at a given address only if memory
+ * is of ordinary pages. Return: 0, -EINVAL or -EOPNOTSUPP, the latter with a line in the log.
  */
 static int check_boundaries(const struct gmem *gm, const struct gmem_extent *ext, size_t n,
-			    const struct survey *sv)
+			    const struct survey *sv, bool is_placed)
 {
 	static struct log_ratelimit rl = { .burst = 5, .interval = 10 };
 
 	if (!boundaries_aligned(ext, n, gm->page_size))
 		return -EINVAL;
-	if (sv->page_size == sv->page_size_max && boundaries_aligned(ext, n, sv->page_size))
+	if (sv->page_size == sv->page_size_max && boundaries_aligned(ext, n, sv->page_size) &&
+	    (!is_placed || sv->page_size == gm->page_size))
 		return 0;
 	if (log_allowed(&rl))
 		log_warn("a scattered buffer cannot be registered since guest memory is of huge "
@@ -163,8 +171,21 @@ static void log_map_failure(int err, size_t n)
 			 strerror(-err));
 }
 
+/* address space of at least @len bytes, anywhere. Return: 0 or a negative errno */
+static int reserve(struct gmem_span *span, uint64_t len)
+{
+	void *va = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (va == MAP_FAILED)
+		return -errno;
+	span->assembled = va;
+	span->assembled_len = len;
+	return 0;
+}
+
 /*
- * Map pieces side by side. Return: 0 or a negative errno, and then nothing is left mapped.
+ * Map pieces side by side, in what is reserved if something is. Return: 0 or a negative errno, and
+ * then nothing is left mapped or reserved.
  */
 static int map_pieces(const struct piece *pieces, size_t n, uint64_t page_size,
 		      struct gmem_span *span)
@@ -179,13 +200,9 @@ static int map_pieces(const struct piece *pieces, size_t n, uint64_t page_size,
 			return -EFAULT;
 	if (!len || len + align < len)
 		return -EFAULT;
-	span->assembled_len = len + align;
-	span->assembled = mmap(NULL, span->assembled_len, PROT_NONE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (span->assembled == MAP_FAILED) {
-		err = -errno;
-		goto err_none;
-	}
+	err = span->assembled_len ? 0 : reserve(span, len + align);
+	if (err)
+		goto err_release;
 	va = (uint8_t *)span->assembled +
 	     (round_up((uintptr_t)span->assembled, page_size) - (uintptr_t)span->assembled);
 	span->va = va;
@@ -193,16 +210,14 @@ static int map_pieces(const struct piece *pieces, size_t n, uint64_t page_size,
 		if (mmap(va, pieces[i].len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			 pieces[i].fd, pieces[i].offset) == MAP_FAILED) {
 			err = -errno;
-			goto err_unmap;
+			goto err_release;
 		}
 		va += pieces[i].len;
 	}
 	return 0;
 
-err_unmap:
-	munmap(span->assembled, span->assembled_len);
-err_none:
-	*span = (struct gmem_span){ 0 };
+err_release:
+	gmem_span_release(span); /* before the log, which needs mappings itself */
 	log_map_failure(err, n);
 	return -ENOMEM;
 }
@@ -218,11 +233,11 @@ static int assemble(const struct gmem *gm, const struct gmem_extent *ext, size_t
 	err = survey_extents(gm, ext, n, &sv);
 	if (err)
 		return err;
-	if (sv.touching) {
+	if (sv.touching && !span->assembled_len) {
 		span->va = gmem_linear_va(gm, ext[0].gpa, sv.total);
 		return 0;
 	}
-	err = check_boundaries(gm, ext, n, &sv);
+	err = check_boundaries(gm, ext, n, &sv, span->assembled_len);
 	if (err)
 		return err;
 	pieces = calloc(sv.num_pieces, sizeof(*pieces));
@@ -235,23 +250,105 @@ static int assemble(const struct gmem *gm, const struct gmem_extent *ext, size_t
 	return err;
 }
 
-int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
-		  struct gmem_span *span)
+/* gmem_assemble(), into what is reserved if something is; releases @span on failure */
+static int assemble_locked(struct gmem *gm, const struct gmem_extent *extents, size_t n,
+			   struct gmem_span *span)
 {
 	int err;
 
-	*span = (struct gmem_span){ 0 };
-	if (!n)
-		return -EINVAL;
 	pthread_rwlock_rdlock(&gm->lock);
 	err = assemble(gm, extents, n, span);
 	pthread_rwlock_unlock(&gm->lock);
+	if (err)
+		gmem_span_release(span);
 	return err;
+}
+
+int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
+		  struct gmem_span *span)
+{
+	*span = (struct gmem_span){ 0 };
+	return n ? assemble_locked(gm, extents, n, span) : -EINVAL;
+}
+
+/* The lock of places is held. */
+static bool is_taken(const struct gmem *gm, uint64_t start, uint64_t len)
+{
+	const struct gmem_span *span;
+
+	TAILQ_FOREACH(span, &gm->placed, placed) {
+		uint64_t at = (uintptr_t)span->assembled;
+
+		if (start < at + span->assembled_len && at < start + len)
+			return true;
+	}
+	return false;
+}
+
+/* Reserve the address space from @start, and enter @span. Return: 0 or -ENOMEM, which is logged */
+static int take_place(struct gmem *gm, uint64_t start, uint64_t len, struct gmem_span *span)
+{
+	static struct log_ratelimit rl = { .burst = 5, .interval = 10 };
+	int err = 0;
+	void *va;
+
+	pthread_mutex_lock(&gm->place_lock);
+	while (is_taken(gm, start, len))
+		pthread_cond_wait(&gm->vacated, &gm->place_lock);
+	va = mmap((void *)(uintptr_t)start, len, PROT_NONE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (va == MAP_FAILED) {
+		err = -errno;
+	} else {
+		span->assembled = va;
+		span->assembled_len = len;
+		span->placed_in = gm;
+		TAILQ_INSERT_TAIL(&gm->placed, span, placed);
+	}
+	pthread_mutex_unlock(&gm->place_lock);
+	if (err && log_allowed(&rl))
+		log_warn("a buffer of 0x%" PRIx64 " bytes cannot be registered at 0x%" PRIx64
+			 ", where this device needs it: %s",
+			 len, start,
+			 err == -EEXIST ? "hyvd itself has something there; a buffer elsewhere will do" :
+					  strerror(-err));
+	return err ? -ENOMEM : 0;
+}
+
+int gmem_assemble_at(struct gmem *gm, const struct gmem_extent *extents, size_t n, uint64_t va,
+		     struct gmem_span *span)
+{
+	uint64_t start = round_down(va, gm->page_size), end = va;
+	size_t i;
+	int err;
+
+	*span = (struct gmem_span){ 0 };
+	if (!n || (va ^ extents[0].gpa.val) & (gm->page_size - 1))
+		return -EINVAL;
+	for (i = 0; i < n; i++)
+		if (__builtin_add_overflow(end, extents[i].len, &end))
+			return -EINVAL;
+	if (end > UINT64_MAX - gm->page_size || end == va || start < LOWEST)
+		return -EINVAL;
+	err = take_place(gm, start, round_up(end, gm->page_size) - start, span);
+	return err ? err : assemble_locked(gm, extents, n, span);
+}
+
+static void vacate(struct gmem_span *span)
+{
+	struct gmem *gm = span->placed_in;
+
+	pthread_mutex_lock(&gm->place_lock);
+	TAILQ_REMOVE(&gm->placed, span, placed);
+	pthread_cond_broadcast(&gm->vacated);
+	pthread_mutex_unlock(&gm->place_lock);
 }
 
 void gmem_span_release(struct gmem_span *span)
 {
 	if (span->assembled_len)
 		munmap(span->assembled, span->assembled_len);
+	if (span->placed_in)
+		vacate(span);
 	*span = (struct gmem_span){ 0 };
 }

@@ -28,6 +28,9 @@ struct region {
  * @reserved: what mmap() gave, @base aligned up
  * @size: bytes of the linear map from @base
  * @regions: sorted by guest-physical address, no overlaps
+ * @place_lock: protects @placed
+ * @vacated: broadcast when a span leaves it
+ * @placed: spans of gmem_assemble_at()
  */
 struct gmem {
 	pthread_rwlock_t lock;
@@ -38,6 +41,9 @@ struct gmem {
 	uint64_t page_size;
 	struct region *regions;
 	unsigned int num_regions;
+	pthread_mutex_t place_lock;
+	pthread_cond_t vacated;
+	TAILQ_HEAD(, gmem_span) placed;
 };
 
 static inline uint64_t round_down(uint64_t v, uint64_t align)

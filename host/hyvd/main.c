@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 #include "vm.h"
 
 #define POOL_THREADS	8
+#define LINEAR_MAP	((void *)0x200000000000ull) /* see lay_out_anew() */
 #define POLLS_PER_ROUND 256 /* looks at the doorbells between two looks at everything else */
 
 const char *argp_program_version = "hyvd 0.1";
@@ -261,7 +263,7 @@ static int vm_init(struct vm *vm)
 	if (ret)
 		return ret;
 	vm->pool = pool_create(POOL_THREADS);
-	vm->gmem = vm->pool ? gmem_create() : NULL;
+	vm->gmem = vm->pool ? gmem_create(LINEAR_MAP) : NULL;
 	if (!vm->gmem)
 		return -errno;
 	vm->objtab = objtab_create();
@@ -344,6 +346,20 @@ static int run(struct vm *vm)
 	return ret < 0 ? ret : 0;
 }
 
+/*
+ * The kernel maps what a process asks for below its stack, ours and that of a guest's processes
+ * alike. Begin anew with all that far below, and the linear map of guest memory where nobody has
+ * anything, so that gmem_assemble_at() finds their addresses free.
+ */
+static void lay_out_anew(char **argv)
+{
+	int persona = personality(0xffffffff);
+
+	if (persona >= 0 && !(persona & ADDR_COMPAT_LAYOUT) &&
+	    personality((unsigned long)persona | ADDR_COMPAT_LAYOUT) >= 0)
+		execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv)
 {
 	struct options opt = { .window_size = 1ull << 30, .poll_us = 50 };
@@ -351,6 +367,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	argp_parse(&parser, argc, argv, 0, NULL, &opt);
+	lay_out_anew(argv);
 	log_init(opt.name ? opt.name : basename(opt.socket), opt.verbose);
 	raise_limits();
 	ret = vm_init(&vm);

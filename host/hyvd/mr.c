@@ -3,7 +3,8 @@
  * Memory regions. The guest has pinned the memory and sends its guest-physical extents; gmem.c
  * makes them contiguous in our address space, the host's kernel pins them, and the address space is
  * given back at once. The application's own address goes along as the iova: a number that the
- * device matches, which nobody follows here.
+ * device matches, which nobody follows here. A driver that ignores it gets the memory at that very
+ * address.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -119,8 +120,10 @@ static int reg_mr(struct cmd *cmd, const struct gmem_span *span)
 }
 
 /* the memory that a request describes. Return: 0 and a span to be released, or a negative errno */
-static int read_memory(struct cmd *cmd, __le32 num_extents, __le64 length, struct gmem_span *span)
+static int read_memory(struct cmd *cmd, __le32 num_extents, __le64 length, __le64 iova,
+		       struct gmem_span *span)
 {
+	const struct hyv_provider *provider = cmd->target->context->device->provider;
 	uint32_t n = le32toh(num_extents);
 	struct gmem_extent *extents;
 	int ret;
@@ -128,7 +131,10 @@ static int read_memory(struct cmd *cmd, __le32 num_extents, __le64 length, struc
 	ret = read_extents(cmd, n, le64toh(length), &extents);
 	if (ret)
 		return ret;
-	ret = gmem_assemble(cmd->vm->gmem, extents, n, span);
+	if (provider->flags & HYV_PROVIDER_NO_IOVA)
+		ret = gmem_assemble_at(cmd->vm->gmem, extents, n, le64toh(iova), span);
+	else
+		ret = gmem_assemble(cmd->vm->gmem, extents, n, span);
 	free(extents);
 	return ret;
 }
@@ -139,7 +145,7 @@ int reg_mr_exec(struct cmd *cmd)
 	struct gmem_span span;
 	int ret;
 
-	ret = read_memory(cmd, req->num_extents, req->length, &span);
+	ret = read_memory(cmd, req->num_extents, req->length, req->iova, &span);
 	if (ret)
 		return ret;
 	ret = reg_mr(cmd, &span);
@@ -186,7 +192,7 @@ static int rereg_mr_in(struct cmd *cmd, const struct obj *pd)
 
 	if (!(le32toh(req->flags) & HYV_REREG_TRANS))
 		return req->num_extents || cmd->tail_len ? -EINVAL : rereg_mr(cmd, NULL, pd);
-	ret = read_memory(cmd, req->num_extents, req->length, &span);
+	ret = read_memory(cmd, req->num_extents, req->length, req->iova, &span);
 	if (ret)
 		return ret;
 	ret = rereg_mr(cmd, &span, pd);

@@ -18,6 +18,9 @@
 #define HYV_PROVIDER_POST_SEND	1	/* IB_USER_VERBS_CMD_POST_SEND, as a doorbell only */
 #define HYV_PROVIDER_REQ_NOTIFY	2	/* IB_USER_VERBS_CMD_REQ_NOTIFY_CQ */
 
+/* the driver takes a registration's address for its iova: memory must be there when it pins it */
+#define HYV_PROVIDER_NO_IOVA	4
+
 /* verbs that the host's driver does not have, so that the guest's device has none either */
 #define HYV_PROVIDER_NO_AH		16
 #define HYV_PROVIDER_NO_MCAST		32
@@ -104,14 +107,15 @@ struct hyv_provider {
 
 /*
  * siw: like rxe, but that the application arms a CQ in its memory, and that a registration carries
- * the variable byte of its key (rdma/siw-abi.h). Unpatched, it does not honour the iova.
+ * the variable byte of its key (rdma/siw-abi.h). It does not honour the iova.
  */
 #define HYV_PROVIDER_SIW { \
 	.name = "siw", \
 	.driver_id = 18, /* RDMA_DRIVER_SIW */ \
 	.abi_version = 1, \
-	.flags = HYV_PROVIDER_POST_SEND | HYV_PROVIDER_NO_AH | HYV_PROVIDER_NO_MCAST | \
-		 HYV_PROVIDER_NO_MW | HYV_PROVIDER_NO_RESIZE_CQ | HYV_PROVIDER_NO_REREG_MR, \
+	.flags = HYV_PROVIDER_POST_SEND | HYV_PROVIDER_NO_IOVA | HYV_PROVIDER_NO_AH | \
+		 HYV_PROVIDER_NO_MCAST | HYV_PROVIDER_NO_MW | HYV_PROVIDER_NO_RESIZE_CQ | \
+		 HYV_PROVIDER_NO_REREG_MR, \
 	.post_states = HYV_QP_RTS | HYV_QP_ERR, \
 	.post_errno = ENOTCONN, \
 	.context_out = 8, /* struct siw_uresp_alloc_ctx */ \

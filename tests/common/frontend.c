@@ -105,7 +105,7 @@ int fe_setup(void **state)
 	fe->window_fd = memfd_create("window", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(fe->window_fd, WINDOW_SIZE), 0);
 	assert_true(sd_event_new(&fe->loop) >= 0);
-	fe->gm = gmem_create();
+	fe->gm = gmem_create(NULL);
 	fe->listen_fd = listen_anywhere();
 	setup.listen_fd = fe->listen_fd;
 	assert_int_equal(vu_dev_create(&fe->dev, fe->loop, &setup, fe->gm, &ops, fe), 0);

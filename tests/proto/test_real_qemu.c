@@ -258,7 +258,7 @@ static int setup(void **state)
 	assert_int_equal(ftruncate(m->window_fd, WINDOW_SIZE), 0);
 	assert_int_equal(pwrite(m->window_fd, "\x78\x56\x34\x12", 4, 64), 4);
 	assert_true(sd_event_new(&m->loop) >= 0);
-	m->gm = gmem_create();
+	m->gm = gmem_create(NULL);
 	m->listen_fd = listen_at(m->dir, "vu");
 	s.listen_fd = m->listen_fd;
 	assert_int_equal(vu_dev_create(&m->dev, m->loop, &s, m->gm, &ops, m), 0);

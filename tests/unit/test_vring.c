@@ -55,7 +55,7 @@ static int setup(void **state)
 	f->memfd = driver_memfd(&mem);
 	assert_true(f->memfd >= 0);
 	driver_init(&f->d, mem, 0, NUM);
-	f->gm = gmem_create();
+	f->gm = gmem_create(NULL);
 	r = whole_memory(f);
 	assert_int_equal(gmem_set_table(f->gm, &r, 1), 0);
 	f->vr = vring_create(f->gm, 0);
