@@ -415,6 +415,493 @@ CASE(qp_unknown_cq)
 	return ret;
 }
 
+static int create_with_pd(struct ibv_qp_init_attr *init, bool is_ex)
+{
+	struct ibv_qp_init_attr_ex ex = {
+		.send_cq = init->send_cq,
+		.recv_cq = init->recv_cq,
+		.cap = init->cap,
+		.qp_type = init->qp_type,
+		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_CREATE_FLAGS,
+		.pd = r.pd,
+		.create_flags = is_ex ? 1u << 30 : 0,
+	};
+	struct ibv_qp *qp;
+	int ret;
+
+	errno = 0;
+	qp = ibv_create_qp_ex(r.ctx, &ex);
+	ret = qp ? ibv_destroy_qp(qp) : errno;
+	need(!ibv_destroy_cq(init->recv_cq), "destroy_cq");
+	return ret;
+}
+
+QP_CASE(qp_type_uc, init.qp_type = IBV_QPT_UC)
+QP_CASE(qp_type_ud, init.qp_type = IBV_QPT_UD)
+QP_CASE(qp_type_xrc_receive, init.qp_type = IBV_QPT_XRC_RECV)
+QP_CASE(qp_type_driver, init.qp_type = IBV_QPT_DRIVER)
+
+CASE(qp_ex)
+{
+	struct ibv_qp_init_attr init = qp_attr(make_cq(&r, 16));
+
+	return create_with_pd(&init, false);
+}
+
+CASE(qp_ex_unknown_flag)
+{
+	struct ibv_qp_init_attr init = qp_attr(make_cq(&r, 16));
+
+	return create_with_pd(&init, true);
+}
+
+/* ---- resizing and extended completion queues ---- */
+
+static int resize(int cqe)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	int ret = ibv_resize_cq(c, cqe);
+
+	need(!ibv_destroy_cq(c), "destroy_cq");
+	return ret;
+}
+
+CASE(resize_larger)
+{
+	return resize(200);
+}
+
+CASE(resize_to_nothing)
+{
+	return resize(0);
+}
+
+CASE(resize_beyond)
+{
+	return resize(r.attr.max_cqe + 1);
+}
+
+CASE(cqex_flags_unknown)
+{
+	struct ibv_cq_init_attr_ex attr = { .cqe = 16, .wc_flags = 1ull << 60 };
+	struct ibv_cq_ex *c;
+
+	errno = 0;
+	c = ibv_create_cq_ex(r.ctx, &attr);
+	return c ? ibv_destroy_cq(ibv_cq_ex_to_cq(c)) : errno;
+}
+
+CASE(cqex_timestamp)
+{
+	struct ibv_cq_init_attr_ex attr = {
+		.cqe = 16,
+		.wc_flags = IBV_WC_EX_WITH_COMPLETION_TIMESTAMP,
+	};
+	struct ibv_cq_ex *c;
+
+	errno = 0;
+	c = ibv_create_cq_ex(r.ctx, &attr);
+	return c ? ibv_destroy_cq(ibv_cq_ex_to_cq(c)) : errno;
+}
+
+CASE(cqex_moderate)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_modify_cq_attr attr = {
+		.attr_mask = IBV_CQ_ATTR_MODERATE,
+		.moderate = { 1, 1 },
+	};
+	int ret = ibv_modify_cq(c, &attr);
+
+	need(!ibv_destroy_cq(c), "destroy_cq");
+	return ret;
+}
+
+/* ---- shared receive queues ---- */
+
+static int srq(uint32_t max_wr, uint32_t max_sge, uint32_t limit)
+{
+	struct ibv_srq_init_attr init = {
+		.attr = { .max_wr = max_wr, .max_sge = max_sge, .srq_limit = limit },
+	};
+	struct ibv_srq *q;
+
+	errno = 0;
+	q = ibv_create_srq(r.pd, &init);
+	return q ? ibv_destroy_srq(q) : errno;
+}
+
+CASE(srq_good)
+{
+	return srq(16, 1, 0);
+}
+
+CASE(srq_most_wr)
+{
+	return srq(r.attr.max_srq_wr, 1, 0);
+}
+
+CASE(srq_too_many_wr)
+{
+	return srq(r.attr.max_srq_wr + 1, 1, 0);
+}
+
+CASE(srq_too_many_sge)
+{
+	return srq(16, r.attr.max_srq_sge + 1, 0);
+}
+
+CASE(srq_no_wr)
+{
+	return srq(0, 1, 0);
+}
+
+CASE(srq_absurd)
+{
+	return srq(UINT32_MAX, UINT32_MAX, UINT32_MAX);
+}
+
+CASE(srq_limit_beyond)
+{
+	return srq(16, 1, 10000);
+}
+
+CASE(srq_xrc)
+{
+	struct ibv_srq_init_attr_ex init = {
+		.attr = { .max_wr = 16, .max_sge = 1 },
+		.comp_mask = IBV_SRQ_INIT_ATTR_TYPE | IBV_SRQ_INIT_ATTR_PD,
+		.srq_type = IBV_SRQT_XRC,
+		.pd = r.pd,
+	};
+	struct ibv_srq *q;
+
+	errno = 0;
+	q = ibv_create_srq_ex(r.ctx, &init);
+	return q ? ibv_destroy_srq(q) : errno;
+}
+
+CASE(xrcd_open)
+{
+	struct ibv_xrcd_init_attr init = {
+		.comp_mask = IBV_XRCD_INIT_ATTR_FD | IBV_XRCD_INIT_ATTR_OFLAGS,
+		.fd = -1,
+		.oflags = 0100, /* O_CREAT */
+	};
+	struct ibv_xrcd *xrcd;
+
+	errno = 0;
+	xrcd = ibv_open_xrcd(r.ctx, &init);
+	return xrcd ? ibv_close_xrcd(xrcd) : errno;
+}
+
+static int modify_srq(uint32_t max_wr, uint32_t limit, int mask)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 16, .max_sge = 1 } };
+	struct ibv_srq_attr attr = { .max_wr = max_wr, .srq_limit = limit };
+	struct ibv_srq *q = ibv_create_srq(r.pd, &init);
+	int ret;
+
+	need(q, "create_srq");
+	ret = ibv_modify_srq(q, &attr, mask);
+	need(!ibv_destroy_srq(q), "destroy_srq");
+	return ret;
+}
+
+CASE(srq_modify_limit)
+{
+	return modify_srq(0, 4, IBV_SRQ_LIMIT);
+}
+
+CASE(srq_modify_limit_beyond)
+{
+	return modify_srq(0, 100000, IBV_SRQ_LIMIT);
+}
+
+CASE(srq_modify_larger)
+{
+	return modify_srq(100, 0, IBV_SRQ_MAX_WR);
+}
+
+CASE(srq_modify_beyond)
+{
+	return modify_srq(r.attr.max_srq_wr + 1, 0, IBV_SRQ_MAX_WR);
+}
+
+CASE(srq_modify_unknown)
+{
+	return modify_srq(0, 0, 1 << 20);
+}
+
+CASE(srq_destroy_with_qp)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 16, .max_sge = 1 } };
+	struct ibv_srq *q = ibv_create_srq(r.pd, &init);
+	struct ibv_qp_init_attr attr = qp_attr(make_cq(&r, 16));
+	struct ibv_qp *qp;
+	int ret;
+
+	need(q, "create_srq");
+	attr.srq = q;
+	qp = ibv_create_qp(r.pd, &attr);
+	need(qp, "create_qp with an SRQ");
+	ret = ibv_destroy_srq(q);
+	need(ret, "destroy_srq with a QP");
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_srq(q) && !ibv_destroy_cq(attr.recv_cq),
+	     "destroying QP, SRQ and CQ");
+	return ret;
+}
+
+/* ---- address handles, groups ---- */
+
+static int ah(struct ibv_ah_attr *attr)
+{
+	struct ibv_ah *a;
+
+	errno = 0;
+	a = ibv_create_ah(r.pd, attr);
+	return a ? ibv_destroy_ah(a) : errno;
+}
+
+/* an address handle of which one thing is wrong */
+#define AH_CASE(name, change) \
+	CASE(name) \
+	{ \
+		struct ibv_ah_attr attr = { \
+			.grh = { .dgid = r.gid, .sgid_index = r.gid_index, .hop_limit = 1 }, \
+			.is_global = 1, \
+			.port_num = PORT, \
+		}; \
+\
+		change; \
+		return ah(&attr); \
+	}
+
+AH_CASE(ah_good, (void)0)
+AH_CASE(ah_no_grh, attr.is_global = 0)
+AH_CASE(ah_port_0, attr.port_num = 0)
+AH_CASE(ah_port_2, attr.port_num = 2)
+AH_CASE(ah_sgid_255, attr.grh.sgid_index = 255)
+AH_CASE(ah_sgid_empty, attr.grh.sgid_index = 100)
+AH_CASE(ah_zero_gid, memset(&attr.grh.dgid, 0, 16))
+
+/* @again: how often to do it once more; a second detaching is the error then */
+static int mcast(enum ibv_qp_type type, uint8_t first_byte, bool attach, bool again)
+{
+	struct ibv_qp_init_attr init = qp_attr(make_cq(&r, 16));
+	union ibv_gid gid = { .raw = { first_byte, 0x0e, [10] = 0xff, 0xff, 239, 1, 2, 3 } };
+	struct ibv_qp *qp;
+	int ret;
+
+	init.qp_type = type;
+	qp = ibv_create_qp(r.pd, &init);
+	need(qp, "create_qp");
+	ret = attach ? ibv_attach_mcast(qp, &gid, 0) : ibv_detach_mcast(qp, &gid, 0);
+	if (!ret && again)
+		ret = ibv_attach_mcast(qp, &gid, 0);
+	if (attach)
+		ibv_detach_mcast(qp, &gid, 0);
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(init.recv_cq), "destroying QP and CQ");
+	return ret;
+}
+
+CASE(mcast_good)
+{
+	return mcast(IBV_QPT_UD, 0xff, true, false);
+}
+
+CASE(mcast_twice)
+{
+	return mcast(IBV_QPT_UD, 0xff, true, true);
+}
+
+CASE(mcast_not_attached)
+{
+	return mcast(IBV_QPT_UD, 0xff, false, false);
+}
+
+CASE(mcast_no_group)
+{
+	return mcast(IBV_QPT_UD, 0xfe, true, false);
+}
+
+CASE(mcast_rc)
+{
+	return mcast(IBV_QPT_RC, 0xff, true, false);
+}
+
+/* ---- memory windows, reregistering ---- */
+
+static int mw(enum ibv_mw_type type)
+{
+	struct ibv_mw *w;
+
+	errno = 0;
+	w = ibv_alloc_mw(r.pd, type);
+	return w ? ibv_dealloc_mw(w) : errno;
+}
+
+CASE(mw_type_1)
+{
+	return mw(IBV_MW_TYPE_1);
+}
+
+CASE(mw_type_2)
+{
+	return mw(IBV_MW_TYPE_2);
+}
+
+CASE(mw_type_0)
+{
+	return mw(0);
+}
+
+CASE(mw_type_77)
+{
+	return mw(77);
+}
+
+static int rereg(int flags, void *addr, size_t length, int access)
+{
+	struct ibv_mr *mr = make_mr(&r, memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	int ret;
+
+	errno = 0;
+	ret = ibv_rereg_mr(mr, flags, r.pd, addr, length, access);
+	if (ret)
+		ret = ret == -1 ? errno : -ret; /* IBV_REREG_MR_ERR_* else */
+	need(!ibv_dereg_mr(mr), "dereg_mr");
+	return ret < 0 ? errno ? errno : ECANCELED : ret;
+}
+
+CASE(rereg_access)
+{
+	return rereg(IBV_REREG_MR_CHANGE_ACCESS, NULL, 0, ALL_ACCESS);
+}
+
+CASE(rereg_memory)
+{
+	return rereg(IBV_REREG_MR_CHANGE_TRANSLATION, (char *)memory + 4096, SIZE - 4096, 0);
+}
+
+CASE(rereg_all)
+{
+	return rereg(IBV_REREG_MR_CHANGE_TRANSLATION | IBV_REREG_MR_CHANGE_PD |
+			     IBV_REREG_MR_CHANGE_ACCESS,
+		     memory, 4096, IBV_ACCESS_LOCAL_WRITE);
+}
+
+CASE(rereg_unmapped)
+{
+	void *p = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	munmap(p, SIZE);
+	return rereg(IBV_REREG_MR_CHANGE_TRANSLATION, p, SIZE, 0);
+}
+
+CASE(rereg_nothing)
+{
+	return rereg(0, NULL, 0, 0);
+}
+
+CASE(rereg_unknown_access)
+{
+	return rereg(IBV_REREG_MR_CHANGE_ACCESS, NULL, 0, 1 << 19);
+}
+
+/* ---- what soft devices do not have ---- */
+
+CASE(other_dmabuf_mr)
+{
+	struct ibv_mr *mr;
+
+	errno = 0;
+	mr = ibv_reg_dmabuf_mr(r.pd, 0, SIZE, 0, 1, IBV_ACCESS_LOCAL_WRITE);
+	return mr ? ibv_dereg_mr(mr) : errno;
+}
+
+CASE(other_wq)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_wq_init_attr init = {
+		.wq_type = IBV_WQT_RQ,
+		.max_wr = 4,
+		.max_sge = 1,
+		.pd = r.pd,
+		.cq = c,
+	};
+	struct ibv_wq *wq;
+	int ret;
+
+	errno = 0;
+	wq = ibv_create_wq(r.ctx, &init);
+	ret = wq ? ibv_destroy_wq(wq) : errno;
+	need(!ibv_destroy_cq(c), "destroy_cq");
+	return ret;
+}
+
+CASE(other_dm)
+{
+	struct ibv_alloc_dm_attr attr = { .length = 4096 };
+	struct ibv_dm *dm;
+
+	errno = 0;
+	dm = ibv_alloc_dm(r.ctx, &attr);
+	return dm ? ibv_free_dm(dm) : errno;
+}
+
+CASE(other_counters)
+{
+	struct ibv_counters_init_attr init = { 0 };
+	struct ibv_counters *counters;
+
+	errno = 0;
+	counters = ibv_create_counters(r.ctx, &init);
+	return counters ? ibv_destroy_counters(counters) : errno;
+}
+
+CASE(other_advise_mr)
+{
+	struct ibv_mr *mr = make_mr(&r, memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	struct ibv_sge sge = { (uintptr_t)memory, 4096, mr->lkey };
+	int ret = ibv_advise_mr(r.pd, IBV_ADVISE_MR_ADVICE_PREFETCH, IBV_ADVISE_MR_FLAG_FLUSH, &sge, 1);
+
+	need(!ibv_dereg_mr(mr), "dereg_mr");
+	return ret;
+}
+
+CASE(other_values)
+{
+	struct ibv_values_ex values = { .comp_mask = IBV_VALUES_MASK_RAW_CLOCK };
+
+	return ibv_query_rt_values_ex(r.ctx, &values);
+}
+
+CASE(other_parent_domain)
+{
+	struct ibv_td_init_attr init = { 0 };
+	struct ibv_td *td;
+
+	errno = 0;
+	td = ibv_alloc_td(r.ctx, &init);
+	return td ? ibv_dealloc_td(td) : errno;
+}
+
+CASE(other_flow)
+{
+	struct ibv_flow_attr attr = { .type = IBV_FLOW_ATTR_NORMAL, .size = sizeof(attr), .port = PORT };
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_qp *qp = make_qp(&r, c, 4);
+	struct ibv_flow *flow;
+	int ret;
+
+	errno = 0;
+	flow = ibv_create_flow(qp, &attr);
+	ret = flow ? ibv_destroy_flow(flow) : errno;
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ");
+	return ret;
+}
+
 /* ---- state changes ---- */
 
 /* brings @qp, which is in RESET, to INIT, RTR, RTS or ERR by good calls */
@@ -644,13 +1131,18 @@ CASE(query_qp)
 	return ret;
 }
 
+/* named, or of a group that is ("mr_") */
 static bool wanted(const char *name, int argc, char **argv)
 {
+	size_t len;
 	int a;
 
-	for (a = 1; a < argc; a++)
-		if (!strcmp(argv[a], name))
+	for (a = 1; a < argc; a++) {
+		len = strlen(argv[a]);
+		if (!strcmp(argv[a], name) ||
+		    (len && argv[a][len - 1] == '_' && !strncmp(argv[a], name, len)))
 			return true;
+	}
 	return argc == 1;
 }
 
@@ -660,7 +1152,7 @@ int main(int argc, char **argv)
 	int error;
 
 	if (argc > 1 && !strcmp(argv[1], "--help")) {
-		puts("usage: verbs_errors [CALL...]\n"
+		puts("usage: verbs_errors [CALL or GROUP_...]\n"
 		     "Prints what bad calls return. Needs root. HYV_TEST_DEVICE names the device.");
 		return 0;
 	}
