@@ -3,7 +3,7 @@
 # What several scenarios share; they source it. A place is "host" or a guest's number.
 
 export LONG=${HYV_LONG-}
-DEVICE_OF_HOST=rxe0
+DEVICE_OF_HOST=${DEVICE_OF_HOST:-rxe0}	# a scenario for another device sets it before it sources this
 PORT=${PORT-18600}	# of the next TCP connection that a pair of programs makes to exchange addresses
 
 # on PLACE CMD...: runs CMD there.
@@ -44,11 +44,11 @@ pair() {
 }
 
 # native_device: the host's RDMA device, for scenarios that start their guests themselves.
-native_device() { load_window && { [[ -d /sys/class/infiniband/rxe0 ]] || rxe_up rxe0; }; }
+native_device() { load_window && { [[ -d /sys/class/infiniband/$DEVICE_OF_HOST ]] || "${DEVICE_OF_HOST%%[0-9]*}_up" "$DEVICE_OF_HOST"; }; }
 
 # hyv_guest N [OPTION...]: hyvd and guest N with the options of vm_start, and its device.
 hyv_guest() {
-	hyvd_start "$1" rxe0 && vm_start "$@" && vm_wait "$1" && guest_hyv_up "$1"
+	hyvd_start "$1" "$DEVICE_OF_HOST" && vm_start "$@" && vm_wait "$1" && guest_hyv_up "$1"
 }
 
 not() { ! "$@"; }

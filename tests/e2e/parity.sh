@@ -2,21 +2,20 @@
 # shellcheck shell=bash
 # Proves parity: what passes of rdma-core's own test-suite natively on the host's device passes in a guest. A process per module, so that
 # a test that takes the interpreter with it takes its module alone, and counts as failed. What fails in the guest alone is tried three
-# times. Without HYV_LONG only a few modules. Lists: parity.native and parity.guest in the results.
-# lab: --guests 1 --timeout 3600
+# times. Without HYV_LONG only a few modules. Lists: parity.native and parity.guest in the results. On rxe; parity_siw.sh: on siw.
+# lab: --guests 0 --timeout 3600
 . /hyv/tests/e2e/common.bash
 
 # what needs rdma_cm, or is about other devices
 EXCEPT='^test_(rdmacm|mlx5_.*|efa.*|cuda_.*)$'
 MODULES="test_addr test_mr test_pd test_srq test_cq_events"
 [[ ! $LONG ]] || MODULES=$(python3 /hyv/tests/parity/suite.py --modules | grep -Ev "$EXCEPT")
-GID=$(gid_of host)
 
 # suite PLACE MODULE [TEST...]: the module's results, one line per test.
 suite() {
 	local place=$1
 	shift
-	on "$place" timeout -k 10 900 python3 /hyv/tests/parity/suite.py --gid "$GID" "$(device_of "$place")" "$@" </dev/null 2>"$RUN/parity.err"
+	on "$place" timeout -k 10 900 python3 /hyv/tests/parity/suite.py --gid "${GID:-0}" "$(device_of "$place")" "$@" </dev/null 2>"$RUN/parity.err"
 }
 
 passed() { sed -n 's/^pass //p' "$1" | sort; }
@@ -47,9 +46,11 @@ compare() {
 total() { grep -h '^[^ ]* pass ' "$1" | sort -u | wc -l; }
 lost() { comm -23 <(grep '^[^ ]* pass ' "$RESULTS/parity.native" | sort -u) <(grep '^[^ ]* pass ' "$RESULTS/parity.guest" | sort -u); }
 
+check "a guest is up" eval 'native_device && hyv_guest 1' || exit 1
+GID=$(gid_of host)
 baseline_save
 for module in $MODULES; do check "$module: what passes natively passes in the guest" compare "$module"; done
 check "nothing is left on the host" baseline_check
-check "something was compared" test "$(total "$RESULTS/parity.native")" -ge 10
+check "something was compared" test "$(total "$RESULTS/parity.native")" -ge "${LEAST:-10}"
 lost
-echo "parity rxe: native $(total "$RESULTS/parity.native") passed, guest $(total "$RESULTS/parity.guest") passed, missing $(lost | wc -l)"
+echo "parity ${DEVICE_OF_HOST%%[0-9]*}: native $(total "$RESULTS/parity.native") passed, guest $(total "$RESULTS/parity.guest") passed, missing $(lost | wc -l)"

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves parity on siw as parity.sh does on rxe. Only tests without traffic pass natively: siw moves data over rdma_cm connections alone.
+# lab: --guests 0 --timeout 3600
+DEVICE_OF_HOST=siw0
+LEAST=5
+. /hyv/tests/e2e/parity.sh

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves that a guest has siw's verbs, from Debian's unchanged source: attributes, objects, errors and what is left behind are the host's.
+# lab: --guests 0 --timeout 900
+DEVICE_OF_HOST=siw0
+. /hyv/tests/e2e/common.bash
+
+# info PLACE: the name is the only difference there may be
+info() { on "$1" ibv_devinfo -v -d "$(device_of "$1")" | sed '/^hca_id:/d'; }
+same_info() { diff -u <(info host) <(info 1); }
+calls() { on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_errors mr_ cq_ channel_ pd_ qp_ srq_ ah_ mw_ query_ >"$RUN/errors.$1"; }
+same_calls() { diff -u "$RUN/errors.host" "$RUN/errors.1"; }
+# objects PLACE: one of each kind held, then many made and destroyed
+objects() {
+	on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_objects hold </dev/null >"$RUN/kinds.$1" &&
+		says "$RUN/kinds.$1" 'large_mr.* rc_with_srq' && on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_objects "$((LONG ? 10000 : 500))"
+}
+
+check "siw comes up, and a guest" eval 'native_device && hyv_guest 1' || exit 1
+baseline_save
+check "the host's attributes are there" test "$(info host | wc -l)" -gt 50
+check "guest: ibv_devinfo -v shows the host's attributes" same_info
+check "guest: the device is of the host's kind" equal "$(guest 1 cat /sys/class/infiniband/hyv0/node_type)" "$(cat /sys/class/infiniband/siw0/node_type)"
+check "the calls are made natively" calls host
+check "the calls are made in the guest" calls 1
+check "$(wc -l <"$RUN/errors.host") calls: the guest's results are the host's" same_calls
+for place in host 1; do
+	check "$place: objects of every kind that siw has, in a loop" objects $place
+done
+check "the same kinds in both" diff "$RUN/kinds.host" "$RUN/kinds.1"
+check "nothing is left on the host" baseline_check
