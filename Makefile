@@ -32,7 +32,7 @@ check-long:
 	tests/check --long unit lab
 
 parity:
-	HYV_LONG=1 lab/run tests/e2e/parity.sh
+	HYV_LONG=1 lab/run tests/e2e/parity.sh tests/e2e/parity_siw.sh; code=$$?; grep -h '^parity ' out/lab/parity*/output; exit $$code
 
 bench:
 	tests/bench/run
