@@ -17,6 +17,7 @@ objects() {
 }
 
 check "siw comes up, and a guest" eval 'native_device && hyv_guest 1' || exit 1
+check "siw goes by pages and numbers, not by what is mapped" timeout 60 siw_pages 10.9.1.1 7777
 baseline_save
 check "the host's attributes are there" test "$(info host | wc -l)" -gt 50
 check "guest: ibv_devinfo -v shows the host's attributes" same_info
