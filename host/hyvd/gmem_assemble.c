@@ -24,7 +24,8 @@
 #include "gmem_priv.h"
 #include "log.h"
 
-#define LOWEST 0x10000u /* below, nothing is ever mapped: a null pointer shall not lead to a guest */
+#define LOWEST \
+	0x10000u /* below, nothing is ever mapped: a null pointer shall not lead to a guest */
 
 /** struct piece - part of an assembled span that one mmap() call makes */
 struct piece {
@@ -310,8 +311,9 @@ static int take_place(struct gmem *gm, uint64_t start, uint64_t len, struct gmem
 		log_warn("a buffer of 0x%" PRIx64 " bytes cannot be registered at 0x%" PRIx64
 			 ", where this device needs it: %s",
 			 len, start,
-			 err == -EEXIST ? "hyvd itself has something there; a buffer elsewhere will do" :
-					  strerror(-err));
+			 err == -EEXIST ?
+				 "hyvd itself has something there; a buffer elsewhere will do" :
+				 strerror(-err));
 	return err ? -ENOMEM : 0;
 }
 

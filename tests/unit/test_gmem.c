@@ -544,7 +544,8 @@ static void test_assemble_at_refusals(void **state)
 	munmap(ours, 2 * PAGE);
 	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, 0, &span), -EINVAL);
 	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, 1ull << 63, &span), -ENOMEM);
-	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, UINT64_MAX & ~(PAGE - 1), &span), -EINVAL);
+	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, UINT64_MAX & ~(PAGE - 1), &span),
+			 -EINVAL);
 	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, PLACE + 1, &span), -EINVAL);
 	assert_int_equal(gmem_assemble_at(f->gm, NULL, 0, PLACE, &span), -EINVAL);
 	/* and what is refused for its memory leaves the place free */
