@@ -6,8 +6,8 @@
 # lab: --guests 0 --timeout 3600
 . /hyv/tests/e2e/common.bash
 
-# what needs rdma_cm, or is about other devices
-EXCEPT='^test_(rdmacm|mlx5_.*|efa.*|cuda_.*)$'
+# what needs rdma_cm, or is about other devices; and on-demand paging, which guests are not offered (README.md)
+EXCEPT='^test_(rdmacm|mlx5_.*|efa.*|cuda_.*|odp)$'
 MODULES="test_addr test_mr test_pd test_srq test_cq_events"
 [[ ! $LONG ]] || MODULES=$(python3 /hyv/tests/parity/suite.py --modules | grep -Ev "$EXCEPT")
 
