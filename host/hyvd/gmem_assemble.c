@@ -296,6 +296,7 @@ static int take_place(struct gmem *gm, uint64_t start, uint64_t len, struct gmem
 	pthread_mutex_lock(&gm->place_lock);
 	while (is_taken(gm, start, len))
 		pthread_cond_wait(&gm->vacated, &gm->place_lock);
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what there is */
 	va = mmap((void *)(uintptr_t)start, len, PROT_NONE,
 		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	if (va == MAP_FAILED) {
