@@ -23,6 +23,8 @@ gid_of() {
 		awk '/^0000:0000:0000:0000:0000:ffff:/ {print NR - 1; exit}'
 }
 
+know_gids() { local p; for p; do GID_OF[$p]=$(gid_of "$p"); done; }	# once, for checks to come
+
 listening() { on "$1" ss -Hltn "sport = :$2" </dev/null | grep -q .; }
 
 # pair SERVER CLIENT PROGRAM ARG...: PROGRAM, of ibverbs-utils or perftest, on two places that talk to each other. Succeeds when both do.

@@ -2,6 +2,6 @@
 # shellcheck shell=bash
 # Proves parity on siw as parity.sh does on rxe. Only tests without traffic pass natively: siw moves data over rdma_cm connections alone.
 # lab: --guests 0 --timeout 3600
-DEVICE_OF_HOST=siw0
-LEAST=5
+export DEVICE_OF_HOST=siw0
+export LEAST=5
 . /hyv/tests/e2e/parity.sh

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Proves that a guest has siw's verbs, from Debian's unchanged source: attributes, objects, errors and what is left behind are the host's.
 # lab: --guests 0 --timeout 900
-DEVICE_OF_HOST=siw0
+export DEVICE_OF_HOST=siw0
 . /hyv/tests/e2e/common.bash
 
 # info PLACE: the name is the only difference there may be

@@ -40,7 +40,7 @@ all() {
 xrc() { on "$1" timeout 30 ibv_xsrq_pingpong -d "$(device_of "$1")" -g 1 </dev/null >"$RUN/xrc.$1" 2>&1; }
 
 baseline_save
-for place in 1 2 host; do GID_OF[$place]=$(gid_of $place); done
+know_gids 1 2 host
 all 1 2
 if [[ $LONG ]]; then
 	for where in "host host" "1 host" "host 2" "1 1"; do
