@@ -244,7 +244,6 @@ baseline() {
 	rdma resource show
 	echo 1 >/proc/sys/vm/stat_refresh	# the counters lag otherwise
 	awk '$1 ~ /^nr_foll_pin_/ {v[$1] = $2} END {print "pinned pages", v["nr_foll_pin_acquired"] - v["nr_foll_pin_released"]}' /proc/vmstat
-	sed -n 's/^[0-9]* *\(d-[^ ]*\)/group \1/p' /proc/net/dev_mcast
 	for f in "$RUN"/hyvd-*.pid; do
 		n=${f##*/hyvd-}
 		n=${n%.pid}

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 # Proves that nothing outlives its owner: a guest's process, its module, the guest, QEMU and hyvd die in mid-traffic, with objects of every
 # kind alive, and each time the host's objects, windows and pinned pages are what they were before, and who is left goes on. What the kernel
-# does not list, address handles and memory windows, rxe counts itself: its device could not go without a complaint in the log.
+# does not list, address handles and memory windows, rxe counts itself: its device could not go without a complaint in the log. A member of
+# a group is a QP that could not go. (The group's Ethernet address stays on the netdev natively too: rxe forgets it when the last one leaves.)
 # lab: --guests 0 --timeout 900
 . /hyv/tests/e2e/common.bash
 
