@@ -255,8 +255,10 @@ int query_device_exec(struct cmd *cmd)
 	ret = uverbs_write(ctx->fd, context_driver(ctx),
 			   IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_QUERY_DEVICE, &in,
 			   sizeof(in), &out, sizeof(out), udata);
-	if (!ret)
+	if (!ret) {
 		fill_device_attr(cmd->resp, &out);
+		limit_clamp(&cmd->vm->limits, cmd->resp);
+	}
 out:
 	cmd_put_object(cmd, asking);
 	return ret;

@@ -251,6 +251,7 @@ static int vm_init(struct vm *vm)
 {
 	int ret;
 
+	limit_init(&vm->limits);
 	ret = sd_event_new(&vm->loop);
 	if (ret < 0)
 		return ret;
@@ -294,7 +295,7 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 	ret = doorbell_create(&vm->doorbell, vm, opt->poll_us);
 	if (!ret)
 		ret = window_create(&vm->window, opt->window_size, doorbell_memory(vm->doorbell),
-				    HYV_DOORBELLS_SIZE);
+				    HYV_DOORBELLS_SIZE, &vm->limits);
 	if (ret)
 		return ret;
 	setup.listen_fd = listen_on(opt->socket);
