@@ -4,133 +4,25 @@
  * here alone: the loop serves QEMU, the rings and events; between its rounds it looks at the
  * doorbells as long as they are awake.
  */
-#include <argp.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sysexits.h>
 #include <unistd.h>
 #include "dispatch.h"
 #include "log.h"
+#include "options.h"
 #include "session.h"
 #include "vm.h"
 
 #define POOL_THREADS	8
 #define POLLS_PER_ROUND 256 /* looks at the doorbells between two looks at everything else */
-
-const char *argp_program_version = "hyvd 0.1";
-
-/** struct options - the command line */
-struct options {
-	const char *socket;
-	const char *name;
-	const char *devices[HYV_MAX_DEVICES];
-	unsigned int num_devices;
-	uint64_t window_size;
-	unsigned int poll_us;
-	bool verbose;
-};
-
-enum { OPT_WINDOW_SIZE = 256, OPT_POLL_US };
-
-static const struct argp_option option_table[] = {
-	{ "socket", 's', "PATH", 0, "UNIX socket to make for QEMU (required)", 0 },
-	{ "device", 'd', "NAME", 0,
-	  "RDMA device of the host that the VM may use, as 'rdma link' shows it; may be given several times (required)",
-	  0 },
-	{ "name", 'n', "NAME", 0, "name of the VM in messages (default: the socket's file name)",
-	  0 },
-	{ "window-size", OPT_WINDOW_SIZE, "SIZE", 0,
-	  "shared memory for the queues of the VM's applications, a power of two with suffix M or G (default 1G)",
-	  0 },
-	{ "poll-us", OPT_POLL_US, "N", 0,
-	  "microseconds to go on looking for doorbells after the last one, 0 to 1000000 (default 50)",
-	  0 },
-	{ "verbose", 'v', NULL, 0, "log every verb", 0 },
-	{ 0 }
-};
-
-/* Return: 0 or -EINVAL */
-static int parse_number(const char *text, uint64_t max, uint64_t *out)
-{
-	char *end;
-
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	if (errno || end == text || *text == '-')
-		return -EINVAL;
-	if (*end == 'M' || *end == 'G') {
-		unsigned int shift = *end == 'M' ? 20 : 30;
-
-		if (*out > UINT64_MAX >> shift)
-			return -EINVAL;
-		*out <<= shift;
-		end++;
-	}
-	return *end || *out > max ? -EINVAL : 0;
-}
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-	struct options *opt = state->input;
-	uint64_t number;
-
-	switch (key) {
-	case 's':
-		opt->socket = arg;
-		break;
-	case 'd':
-		if (opt->num_devices == HYV_MAX_DEVICES)
-			argp_error(state, "more than %u devices", HYV_MAX_DEVICES);
-		opt->devices[opt->num_devices++] = arg;
-		break;
-	case 'n':
-		opt->name = arg;
-		break;
-	case OPT_WINDOW_SIZE:
-		if (parse_number(arg, 1ull << 40, &opt->window_size) ||
-		    opt->window_size < 1 << 20 || opt->window_size & (opt->window_size - 1))
-			argp_error(state,
-				   "--window-size '%s' is not a power of two from 1M to 1024G",
-				   arg);
-		break;
-	case OPT_POLL_US:
-		if (parse_number(arg, 1000000, &number))
-			argp_error(state, "--poll-us '%s' is not a number from 0 to 1000000", arg);
-		opt->poll_us = (unsigned int)number;
-		break;
-	case 'v':
-		opt->verbose = true;
-		break;
-	case ARGP_KEY_ARG:
-		argp_error(state, "'%s' is not an option", arg);
-		break;
-	case ARGP_KEY_END:
-		if (!opt->socket)
-			argp_error(state, "--socket is missing");
-		if (!opt->num_devices)
-			argp_error(state, "--device is missing: 'rdma link' lists the host's");
-		break;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-	return 0;
-}
-
-static const struct argp parser = {
-	.options = option_table,
-	.parser = parse_option,
-	.doc = "Give one virtual machine RDMA on devices of this host.\v"
-	       "Start it before QEMU, with QEMU's options\n"
-	       "  -object memory-backend-memfd,id=m,size=SIZE,share=on -machine q35,memory-backend=m\n"
-	       "  -chardev socket,id=hyv,path=PATH\n"
-	       "  -device vhost-user-test-device-pci,virtio-id=38,num_vqs=3,vq_size=256,config_size=8,chardev=hyv\n"
-	       "It ends when QEMU does.",
-};
 
 /* Return: a listening socket, or a negative errno after a message */
 static int listen_on(const char *path)
@@ -292,7 +184,7 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 			return ret;
 	}
 	vm->window_size = opt->window_size;
-	ret = doorbell_create(&vm->doorbell, vm, opt->poll_us);
+	ret = doorbell_create(&vm->doorbell, vm, (unsigned int)opt->poll_us);
 	if (!ret)
 		ret = window_create(&vm->window, opt->window_size, doorbell_memory(vm->doorbell),
 				    HYV_DOORBELLS_SIZE, &vm->limits);
@@ -347,14 +239,21 @@ static int run(struct vm *vm)
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .window_size = 1ull << 30, .poll_us = 50 };
-	struct vm vm = { 0 };
+	static struct options opt;
+	static struct vm vm;
+	unsigned int i;
 	int ret;
 
-	argp_parse(&parser, argc, argv, 0, NULL, &opt);
-	log_init(opt.name ? opt.name : basename(opt.socket), opt.verbose);
+	if (options_parse(&opt, argc, argv))
+		return EX_CONFIG;
+	if (opt.check) {
+		printf("%s: no errors\n", opt.config);
+		return EXIT_SUCCESS;
+	}
 	raise_limits();
 	ret = vm_init(&vm);
+	for (i = 0; i < LIMIT_COUNT; i++)
+		vm.limits.max[i] = opt.limits[i];
 	if (ret)
 		log_err("cannot start: %s", strerror(-ret));
 	else
