@@ -12,9 +12,11 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "control.h"
 #include "dispatch.h"
 #include "log.h"
 #include "options.h"
@@ -22,10 +24,11 @@
 #include "vm.h"
 
 #define POOL_THREADS	8
+#define CONTROL_MODE	0660 /* who may write to it: the owner and the group */
 #define POLLS_PER_ROUND 256 /* looks at the doorbells between two looks at everything else */
 
-/* Return: a listening socket, or a negative errno after a message */
-static int listen_on(const char *path)
+/* @mode: who may connect, or 0 for the umask's. Return: a socket, or a negative errno after a message */
+static int listen_on(const char *path, mode_t mode)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd, ret;
@@ -47,7 +50,8 @@ static int listen_on(const char *path)
 	}
 	if (errno == ECONNREFUSED)
 		unlink(path); /* left by a daemon that is dead */
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || (mode && chmod(path, mode)) ||
+	    listen(fd, 1)) {
 		ret = -errno;
 		log_err("cannot listen on '%s': %s: does its directory exist, and may hyvd write there?",
 			path, strerror(-ret));
@@ -165,6 +169,22 @@ static int vm_init(struct vm *vm)
 }
 
 /* Return: 0 or a negative errno */
+static int vm_control(struct vm *vm, const struct options *opt)
+{
+	int fd, ret;
+
+	if (!opt->control[0])
+		return 0;
+	fd = listen_on(opt->control, CONTROL_MODE);
+	if (fd < 0)
+		return fd;
+	ret = control_create(&vm->control, vm, fd);
+	if (ret)
+		close(fd);
+	return ret;
+}
+
+/* Return: 0 or a negative errno */
 static int vm_connect(struct vm *vm, const struct options *opt)
 {
 	struct hyv_config config = { .magic = htole32(HYV_MAGIC),
@@ -188,9 +208,11 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 	if (!ret)
 		ret = window_create(&vm->window, opt->window_size, doorbell_memory(vm->doorbell),
 				    HYV_DOORBELLS_SIZE, &vm->limits);
+	if (!ret)
+		ret = vm_control(vm, opt);
 	if (ret)
 		return ret;
-	setup.listen_fd = listen_on(opt->socket);
+	setup.listen_fd = listen_on(opt->socket, 0);
 	if (setup.listen_fd < 0)
 		return setup.listen_fd;
 	return vu_dev_create(&vm->vu, vm->loop, &setup, vm->gmem, &vu_ops, vm);
@@ -201,6 +223,8 @@ static void vm_exit(struct vm *vm)
 {
 	unsigned int i;
 
+	if (vm->control)
+		control_destroy(vm->control);
 	if (vm->vu)
 		vu_dev_destroy(vm->vu);
 	for (i = 0; i < vm->num_devices; i++)
@@ -250,6 +274,7 @@ int main(int argc, char **argv)
 		printf("%s: no errors\n", opt.config);
 		return EXIT_SUCCESS;
 	}
+	vm.name = opt.name;
 	raise_limits();
 	ret = vm_init(&vm);
 	for (i = 0; i < LIMIT_COUNT; i++)
@@ -263,6 +288,8 @@ int main(int argc, char **argv)
 		ret = run(&vm);
 		session_end(&vm);
 		unlink(opt.socket);
+		if (opt.control[0])
+			unlink(opt.control);
 	}
 	vm_exit(&vm);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;

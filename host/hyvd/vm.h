@@ -19,10 +19,12 @@
 #include "window.h"
 
 struct cmd;
+struct control;
 struct dispatch;
 
 /**
  * struct vm - everything that belongs to the VM
+ * @name: the operator's name for it
  * @life: secret number that tells the guest that this daemon lives
  * @devices: the host devices it may use, @num_devices of them
  * @num_contexts: uverbs contexts of the guest that are open
@@ -43,6 +45,8 @@ struct vm {
 	struct event *event;
 	struct dispatch *dispatch;
 	struct pool *pool;
+	struct control *control;
+	const char *name;
 	struct device *devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
 	atomic_uint num_contexts;
