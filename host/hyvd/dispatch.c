@@ -208,11 +208,16 @@ static int cmd_exec(struct cmd *cmd)
 	struct charges *charges = cmd->target ? &cmd->target->context->charges : NULL;
 	int status;
 
-	if (count->change > 0 && limit_charge(limits, charges, count->which, 1))
-		return -ENOMEM;
-	status = cmd->op->exec(cmd);
-	if ((count->change > 0 && status) || (count->change < 0 && !status))
-		limit_uncharge(limits, charges, count->which, 1);
+	log_about(cmd->target ? cmd->target->context->device->name : NULL,
+		  cmd->target ? cmd->target->id : 0);
+	if (count->change > 0 && limit_charge(limits, charges, count->which, 1)) {
+		status = -ENOMEM;
+	} else {
+		status = cmd->op->exec(cmd);
+		if ((count->change > 0 && status) || (count->change < 0 && !status))
+			limit_uncharge(limits, charges, count->which, 1);
+	}
+	log_about(NULL, 0);
 	return status;
 }
 
