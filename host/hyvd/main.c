@@ -20,6 +20,7 @@
 #include "dispatch.h"
 #include "log.h"
 #include "options.h"
+#include "sandbox.h"
 #include "session.h"
 #include "vm.h"
 
@@ -61,7 +62,7 @@ static int listen_on(const char *path, mode_t mode)
 	return fd;
 }
 
-static void raise_limits(void)
+static void raise_limits(bool sandbox)
 {
 	struct rlimit limit;
 
@@ -69,7 +70,8 @@ static void raise_limits(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit); /* three files per context of the guest */
 	}
-	if (geteuid() && !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur != RLIM_INFINITY)
+	if ((geteuid() || sandbox) && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
+	    limit.rlim_cur != RLIM_INFINITY)
 		log_warn(
 			"only %llu bytes may be locked: larger memory regions of the guest will fail; set LimitMEMLOCK=infinity",
 			(unsigned long long)limit.rlim_cur);
@@ -275,14 +277,22 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	vm.name = opt.name;
-	raise_limits();
-	ret = vm_init(&vm);
+	ret = opt.sandbox ? sandbox_drop() : 0;
+	raise_limits(opt.sandbox);
+	if (!ret)
+		ret = vm_init(&vm);
 	for (i = 0; i < LIMIT_COUNT; i++)
 		vm.limits.max[i] = opt.limits[i];
 	if (ret)
 		log_err("cannot start: %s", strerror(-ret));
 	else
 		ret = vm_connect(&vm, &opt);
+	if (!ret && opt.sandbox) {
+		ret = sandbox_enter();
+		if (ret)
+			log_err("cannot forbid system calls: %s: --no-sandbox goes without",
+				strerror(-ret));
+	}
 	if (!ret) {
 		log_info("waiting for QEMU on %s", opt.socket);
 		ret = run(&vm);
