@@ -60,7 +60,7 @@ static const char *why_not(int err)
 	if (err == ECONNREFUSED)
 		return "its hyvd is dead";
 	if (err == EACCES)
-		return "you may not: be root, or in the group of its control socket";
+		return "you may not write to its control socket: try as root";
 	if (err == EAGAIN)
 		return "its hyvd does not answer";
 	return strerror(err);

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "control.h"
@@ -25,7 +26,7 @@
 #include "vm.h"
 
 #define POOL_THREADS	8
-#define CONTROL_MODE	0660 /* who may write to it: the owner and the group */
+#define CONTROL_MODE	0600 /* the owner may; QEMU, which may be in the group, must not */
 #define POLLS_PER_ROUND 256 /* looks at the doorbells between two looks at everything else */
 
 /* @mode: who may connect, or 0 for the umask's. Return: a socket, or a negative errno after a message */
@@ -295,6 +296,7 @@ int main(int argc, char **argv)
 	}
 	if (!ret) {
 		log_info("waiting for QEMU on %s", opt.socket);
+		sd_notify(0, "READY=1");
 		ret = run(&vm);
 		session_end(&vm);
 		unlink(opt.socket);
