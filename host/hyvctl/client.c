@@ -36,19 +36,24 @@ static int connect_to(const char *dir, const char *vm)
 	return fd;
 }
 
-/* Return: the answer, or NULL and errno */
-static json_t *exchange(int fd, const json_t *request)
+/* @fd: closed; @err: out, an errno when there is no answer. Return: the answer, or NULL */
+static json_t *exchange(int fd, const json_t *request, int *err)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
-	FILE *f = fdopen(dup(fd), "r+");
+	FILE *f = fdopen(fd, "r+");
 	json_t *answer = NULL;
 
-	if (text && f && fprintf(f, "%s\n", text) > 0 && !fflush(f))
-		answer = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
-	if (!answer && !errno)
-		errno = EPROTO;
+	*err = ENOMEM;
+	if (text && f) {
+		errno = EPROTO; /* unless reading or writing has a better reason */
+		if (fprintf(f, "%s\n", text) > 0 && !fflush(f))
+			answer = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
+		*err = errno;
+	}
 	if (f)
 		fclose(f);
+	else
+		close(fd);
 	free(text);
 	return answer;
 }
@@ -68,17 +73,12 @@ static const char *why_not(int err)
 
 enum exit_code client_ask(const char *dir, const char *vm, json_t *request, json_t **answer)
 {
-	int fd = connect_to(dir, vm);
+	int fd = connect_to(dir, vm), err = -fd;
 
-	*answer = NULL;
-	errno = fd < 0 ? -fd : 0;
-	if (fd >= 0) {
-		*answer = exchange(fd, request);
-		close(fd);
-	}
+	*answer = fd < 0 ? NULL : exchange(fd, request, &err);
 	json_decref(request);
 	if (!*answer) {
-		fprintf(stderr, "hyvctl: %s: %s\n", vm, why_not(errno));
+		fprintf(stderr, "hyvctl: %s: %s\n", vm, why_not(err));
 		return EXIT_NO_VM;
 	}
 	if (json_is_true(json_object_get(*answer, "ok")))

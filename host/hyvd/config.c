@@ -95,7 +95,7 @@ static void add_device(struct reader *r, size_t line, const char *text)
 		complain(r, line, "'%s' is one device too many: a VM can have %u", text,
 			 HYV_MAX_DEVICES);
 	else
-		strcpy(opt->devices[opt->num_devices++], found);
+		snprintf(opt->devices[opt->num_devices++], sizeof(opt->devices[0]), "%s", found);
 }
 
 static size_t line_of(const yaml_node_t *node)
@@ -131,7 +131,7 @@ static void read_path(struct reader *r, const struct key *key, yaml_node_t *valu
 			 "'%s: %s' is no absolute path: write one, as in '%s: /run/hyv/vm1.%s'",
 			 key->name, text, key->name, out == r->opt->socket ? "sock" : "ctl");
 	else
-		strcpy(out, text);
+		snprintf(out, PATH_MAX, "%s", text);
 }
 
 static void read_name(struct reader *r, const struct key *key, yaml_node_t *value)
@@ -146,7 +146,7 @@ static void read_name(struct reader *r, const struct key *key, yaml_node_t *valu
 			 "'%s' is no name: use up to %zu letters, digits, '-', '_' and '.'", text,
 			 sizeof(r->opt->name) - 1);
 	else
-		strcpy(r->opt->name, text);
+		snprintf(r->opt->name, sizeof(r->opt->name), "%s", text);
 }
 
 static void read_window_size(struct reader *r, const struct key *key, yaml_node_t *value)
@@ -377,14 +377,16 @@ static char *strip(char *line)
  * The original's form: a GUID per line. A file is of it when its first line with anything on it has no
  * blank, and is none of 'KEY:', '- ...' and '---', which YAML begins with.
  */
-static bool is_original(FILE *f)
+static bool is_original(const char *path)
 {
 	char line[1024], *text = line;
+	FILE *f = fopen(path, "re");
 
 	line[0] = '\0';
-	while (!*text && fgets(line, sizeof(line), f))
+	while (f && !*text && fgets(line, sizeof(line), f))
 		text = strip(line);
-	rewind(f);
+	if (f)
+		fclose(f);
 	return *text && !strpbrk(text, " \t{[\"'") && *text != '-' && text[strlen(text) - 1] != ':';
 }
 
@@ -417,7 +419,7 @@ int config_read(const char *path, config_find_t *find, struct options *opt)
 		complain(&r, 0, "cannot be read: %s", strerror(errno));
 		return -EINVAL;
 	}
-	if (is_original(f))
+	if (is_original(path))
 		read_original(&r, f);
 	else
 		read_yaml(&r, f);

@@ -379,8 +379,10 @@ int control_create(struct control **out, struct vm *vm, int listen_fd)
 
 void control_destroy(struct control *control)
 {
-	while (!LIST_EMPTY(&control->clients))
-		client_destroy(LIST_FIRST(&control->clients));
+	struct client *client;
+
+	while ((client = LIST_FIRST(&control->clients)))
+		client_destroy(client); /* NOLINT: LIST is beyond the analyser */
 	sd_event_source_unref(control->source);
 	close(control->fd);
 	free(control);
