@@ -109,7 +109,6 @@ static const struct op ops[HYV_OP_COUNT] = {
  * @lock: guards @answered
  * @wake_fd: eventfd, written when an answer is ready
  * @pause: the timer that ends a pause; in one, requests lie in the ring since the VM is over its rate
- * @is_paused: there is a pause
  */
 struct dispatch {
 	struct vm *vm;
@@ -118,7 +117,6 @@ struct dispatch {
 	int wake_fd;
 	sd_event_source *wake;
 	sd_event_source *pause;
-	bool is_paused;
 };
 
 static struct vring *control_ring(struct dispatch *dispatch)
@@ -367,7 +365,6 @@ static void pause_ring(struct dispatch *dispatch, uint64_t ns)
 {
 	sd_event_source_set_time_relative(dispatch->pause, ns / 1000 + 1);
 	sd_event_source_set_enabled(dispatch->pause, SD_EVENT_ONESHOT);
-	dispatch->is_paused = true;
 }
 
 /* start what is in the ring; @late: the first of it had to wait */
@@ -397,7 +394,6 @@ static int pause_over(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)source;
 	(void)usec;
-	dispatch->is_paused = false;
 	start_all(dispatch, true);
 	vring_signal(control_ring(dispatch));
 	return 0;
@@ -405,8 +401,7 @@ static int pause_over(sd_event_source *source, uint64_t usec, void *arg)
 
 void dispatch_kick(struct dispatch *dispatch)
 {
-	if (!dispatch->is_paused)
-		start_all(dispatch, false);
+	start_all(dispatch, false);
 	vring_signal(control_ring(dispatch));
 }
 
