@@ -203,11 +203,11 @@ static int cmd_exec(struct cmd *cmd)
 {
 	const struct counted *count = &counted[cmd->op->number];
 	struct limits *limits = &cmd->vm->limits;
-	struct charges *charges = cmd->target ? &cmd->target->context->charges : NULL;
+	struct context *ctx = cmd->target ? cmd->target->context : NULL;
+	struct charges *charges = ctx ? &ctx->charges : NULL;
 	int status;
 
-	log_about(cmd->target ? cmd->target->context->device->name : NULL,
-		  cmd->target ? cmd->target->id : 0);
+	log_about(ctx ? ctx->device->name : NULL, cmd->target ? cmd->target->id : 0);
 	if (count->change > 0 && limit_charge(limits, charges, count->which, 1)) {
 		status = -ENOMEM;
 	} else {
