@@ -11,6 +11,7 @@ help:
 	@echo "make parity      rdma-core's own test-suite, natively and in a guest, test by test"
 	@echo "make bench       guest and native side by side: a table, and out/bench.json"
 	@echo "make build       out/<kernel>/*.ko and out/user"
+	@echo "make deb         Debian packages: out/deb/*.deb"
 	@echo "make clean       remove out/; the images stay in $${HYV_CACHE:-/var/cache/hyv}"
 
 build:
@@ -37,7 +38,10 @@ parity:
 bench:
 	tests/bench/run
 
+deb:
+	packaging/deb
+
 clean:
 	rm -rf out
 
-.PHONY: help build demo check check-unit check-lab check-long parity bench clean
+.PHONY: help build demo check check-unit check-lab check-long parity bench deb clean

@@ -24,6 +24,7 @@
  * @udata: provider data; its out part lies in the answer
  * @tail: @tail_len bytes behind the request
  * @status: 0 or a negative errno, once it is done
+ * @began: stats_now() when it came out of the ring
  *
  * The rest is dispatch.c's.
  */
@@ -37,6 +38,7 @@ struct cmd {
 	const void *tail;
 	uint32_t tail_len;
 	int status;
+	uint64_t began;
 
 	struct job job;
 	STAILQ_ENTRY(cmd) answered;

@@ -33,8 +33,11 @@ static void context_close(struct job *job)
 	if (ctx->vm->window)
 		window_drop_context(ctx->vm->window, ctx->obj.id, ctx->guest_is_gone);
 	close_files(ctx);
-	if (ctx->is_guests)
+	limit_uncharge_all(&ctx->vm->limits, &ctx->charges);
+	if (ctx->is_guests) {
+		limit_uncharge(&ctx->vm->limits, NULL, LIMIT_CONTEXTS, 1);
 		atomic_fetch_sub(&ctx->vm->num_contexts, 1);
+	}
 	if (ctx->freer)
 		cmd_answer(ctx->freer, 0);
 	free(ctx);

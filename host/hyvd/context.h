@@ -4,6 +4,7 @@
 #define HYVD_CONTEXT_H
 
 #include "device.h"
+#include "limit.h"
 #include "objtab.h"
 #include "pool.h"
 #include "uverbs.h"
@@ -14,6 +15,7 @@
  * @fd: the uverbs file
  * @async_fd: its asynchronous events
  * @comp_fd: completion channel of all its CQs
+ * @charges: what its objects take of the VM's limits
  * @children: published objects in it, guarded by the table's lock
  * @is_guests: not hyvd's own: counted in the VM
  * @guest_is_gone: nobody will give its window ranges back
@@ -27,6 +29,7 @@ struct context {
 	int fd;
 	int async_fd;
 	int comp_fd;
+	struct charges charges;
 	struct obj_list children;
 	bool is_guests;
 	bool guest_is_gone;

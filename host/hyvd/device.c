@@ -58,6 +58,7 @@ int device_open(struct vm *vm, const char *name)
 		log_err("'%s' is one device too many: a VM can have %u", name, HYV_MAX_DEVICES);
 		return -E2BIG;
 	}
+	log_about(name, 0);
 	ret = netlink_find(name, &found, known, sizeof(known));
 	if (ret)
 		return report_missing(name, ret, known);
@@ -91,6 +92,7 @@ int device_open(struct vm *vm, const char *name)
 	vm->devices[vm->num_devices++] = dev;
 	log_info("device %u: %s (%s), %s", dev->index, dev->name, dev->provider->name,
 		 dev->uverbs_path);
+	log_about(NULL, 0);
 	return 0;
 }
 
@@ -255,8 +257,10 @@ int query_device_exec(struct cmd *cmd)
 	ret = uverbs_write(ctx->fd, context_driver(ctx),
 			   IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_QUERY_DEVICE, &in,
 			   sizeof(in), &out, sizeof(out), udata);
-	if (!ret)
+	if (!ret) {
 		fill_device_attr(cmd->resp, &out);
+		limit_clamp(&cmd->vm->limits, cmd->resp);
+	}
 out:
 	cmd_put_object(cmd, asking);
 	return ret;

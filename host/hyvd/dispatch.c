@@ -59,6 +59,27 @@ static const enum obj_type target_types[HYV_OP_COUNT] = {
 	[HYV_OP_REREG_MR] = OBJ_MR,
 };
 
+/**
+ * struct counted - what an operation changes of what the VM has: one more when it succeeds, or one
+ * less. What dies with its context is taken back by context_close(), pages and the window where they
+ * are taken.
+ */
+struct counted {
+	enum limit which;
+	int change;
+};
+
+static const struct counted counted[HYV_OP_COUNT] = {
+	[HYV_OP_ALLOC_CONTEXT] = { LIMIT_CONTEXTS, 1 }, [HYV_OP_ALLOC_PD] = { LIMIT_PDS, 1 },
+	[HYV_OP_DEALLOC_PD] = { LIMIT_PDS, -1 },	[HYV_OP_REG_MR] = { LIMIT_MRS, 1 },
+	[HYV_OP_DEREG_MR] = { LIMIT_MRS, -1 },		[HYV_OP_CREATE_CQ] = { LIMIT_CQS, 1 },
+	[HYV_OP_DESTROY_CQ] = { LIMIT_CQS, -1 },	[HYV_OP_CREATE_QP] = { LIMIT_QPS, 1 },
+	[HYV_OP_DESTROY_QP] = { LIMIT_QPS, -1 },	[HYV_OP_CREATE_SRQ] = { LIMIT_SRQS, 1 },
+	[HYV_OP_DESTROY_SRQ] = { LIMIT_SRQS, -1 },	[HYV_OP_CREATE_AH] = { LIMIT_AHS, 1 },
+	[HYV_OP_DESTROY_AH] = { LIMIT_AHS, -1 },	[HYV_OP_ALLOC_MW] = { LIMIT_MWS, 1 },
+	[HYV_OP_DEALLOC_MW] = { LIMIT_MWS, -1 },
+};
+
 /** struct op - one operation: its name, the sizes of its structs, HYV_OP_* flags, its handler */
 struct op {
 	const char *name;
@@ -87,6 +108,7 @@ static const struct op ops[HYV_OP_COUNT] = {
  * struct dispatch - commands on their way back
  * @lock: guards @answered
  * @wake_fd: eventfd, written when an answer is ready
+ * @pause: the timer that ends a pause; in one, requests lie in the ring since the VM is over its rate
  */
 struct dispatch {
 	struct vm *vm;
@@ -94,6 +116,7 @@ struct dispatch {
 	STAILQ_HEAD(, cmd) answered;
 	int wake_fd;
 	sd_event_source *wake;
+	sd_event_source *pause;
 };
 
 static struct vring *control_ring(struct dispatch *dispatch)
@@ -127,6 +150,7 @@ static void give_back(struct cmd *cmd)
 		}
 		vring_push(vr, cmd->chain, written);
 	}
+	stats_add(&cmd->vm->stats, cmd->op->number, cmd->status, stats_now() - cmd->began);
 	log_debug("%s: %d", cmd->op->name, cmd->status);
 	cmd_free(cmd);
 }
@@ -174,10 +198,31 @@ void cmd_answer(struct cmd *cmd, int status)
 		log_err("cannot write an eventfd: %s", strerror(errno));
 }
 
+/* run the handler, within the VM's limits */
+static int cmd_exec(struct cmd *cmd)
+{
+	const struct counted *count = &counted[cmd->op->number];
+	struct limits *limits = &cmd->vm->limits;
+	struct context *ctx = cmd->target ? cmd->target->context : NULL;
+	struct charges *charges = ctx ? &ctx->charges : NULL;
+	int status;
+
+	log_about(ctx ? ctx->device->name : NULL, cmd->target ? cmd->target->id : 0);
+	if (count->change > 0 && limit_charge(limits, charges, count->which, 1)) {
+		status = -ENOMEM;
+	} else {
+		status = cmd->op->exec(cmd);
+		if ((count->change > 0 && status) || (count->change < 0 && !status))
+			limit_uncharge(limits, charges, count->which, 1);
+	}
+	log_about(NULL, 0);
+	return status;
+}
+
 static void cmd_run(struct job *job)
 {
 	struct cmd *cmd = (struct cmd *)((char *)job - offsetof(struct cmd, job));
-	int status = cmd->op->exec(cmd);
+	int status = cmd_exec(cmd);
 
 	if (status != CMD_DEFERRED)
 		cmd_answer(cmd, status);
@@ -283,6 +328,7 @@ static struct cmd *cmd_alloc(struct dispatch *dispatch, const struct vring_chain
 	cmd->op = &unknown;
 	cmd->generation = vring_generation(control_ring(dispatch));
 	cmd->job.run = cmd_run;
+	cmd->began = stats_now();
 	return cmd;
 }
 
@@ -307,19 +353,55 @@ static void start(struct dispatch *dispatch, const struct vring_chain *chain)
 		return;
 	}
 	if (!status)
-		status = cmd->op->exec(cmd);
+		status = cmd_exec(cmd);
 	if (status == CMD_DEFERRED)
 		return;
 	cmd->status = status;
 	give_back(cmd);
 }
 
+/* leave the ring alone for a while */
+static void pause_ring(struct dispatch *dispatch, uint64_t ns)
+{
+	sd_event_source_set_time_relative(dispatch->pause, ns / 1000 + 1);
+	sd_event_source_set_enabled(dispatch->pause, SD_EVENT_ONESHOT);
+}
+
+/* start what is in the ring; @late: the first of it had to wait */
+static void start_all(struct dispatch *dispatch, bool late)
+{
+	struct limits *limits = &dispatch->vm->limits;
+	struct vring_chain chain;
+	uint64_t wait;
+
+	for (;;) {
+		wait = limit_ops_wait(limits, stats_now());
+		if (wait) {
+			pause_ring(dispatch, wait);
+			return;
+		}
+		if (vring_pop(control_ring(dispatch), &chain) <= 0)
+			return;
+		limit_ops_start(limits, stats_now(), late);
+		start(dispatch, &chain);
+		late = false;
+	}
+}
+
+static int pause_over(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct dispatch *dispatch = arg;
+
+	(void)source;
+	(void)usec;
+	start_all(dispatch, true);
+	vring_signal(control_ring(dispatch));
+	return 0;
+}
+
 void dispatch_kick(struct dispatch *dispatch)
 {
-	struct vring_chain chain;
-
-	while (vring_pop(control_ring(dispatch), &chain) > 0)
-		start(dispatch, &chain);
+	start_all(dispatch, false);
 	vring_signal(control_ring(dispatch));
 }
 
@@ -337,6 +419,11 @@ int dispatch_create(struct dispatch **out, struct vm *vm)
 	ret = dispatch->wake_fd < 0 ? -errno :
 				      sd_event_add_io(vm->loop, &dispatch->wake, dispatch->wake_fd,
 						      EPOLLIN, answers_ready, dispatch);
+	if (ret >= 0)
+		ret = sd_event_add_time_relative(vm->loop, &dispatch->pause, CLOCK_MONOTONIC, 0, 1,
+						 pause_over, dispatch);
+	if (ret >= 0)
+		ret = sd_event_source_set_enabled(dispatch->pause, SD_EVENT_OFF);
 	if (ret < 0) {
 		dispatch_destroy(dispatch);
 		return ret;
@@ -353,6 +440,7 @@ void dispatch_destroy(struct dispatch *dispatch)
 		STAILQ_REMOVE_HEAD(&dispatch->answered, answered);
 		cmd_free(cmd);
 	}
+	sd_event_source_unref(dispatch->pause);
 	sd_event_source_unref(dispatch->wake);
 	if (dispatch->wake_fd >= 0)
 		close(dispatch->wake_fd);

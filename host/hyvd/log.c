@@ -1,35 +1,93 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Logging to standard error, one write per line, from any thread.
+ * Logging, from any thread: to standard error, one write per line, as "hyvd[name]: error: ..."; or, when
+ * standard error is the journal (JOURNAL_STREAM names it), to the journal itself, with fields:
  *
- * Under systemd (JOURNAL_STREAM is set) a line starts with the journal's "<N>" priority; by hand
- * it says "hyvd[name]: error: ...". This file alone writes to standard error.
+ *   HYV_VM       the VM's name
+ *   HYV_DEVICE   the host's device that the line is about, if it is about one
+ *   HYV_OBJECT   the guest's object, by the number that hyvctl shows
+ *
+ * This file alone writes to standard error.
  */
+#define SD_JOURNAL_SUPPRESS_LOCATION /* the place of log.c's call says nothing */
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
 
 #include "log.h"
 
 #define LOG_LINE_MAX 1024
 
-/* Both are set once by log_init(), before there are threads. */
+/* All are set once by log_init(), before there are threads. */
 static char log_name[64];
 static bool log_verbose;
 static bool log_journal;
 
+static __thread const char *about_device;
+static __thread uint64_t about_object;
+
 /* Protects every struct log_ratelimit. */
 static pthread_mutex_t ratelimit_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uint64_t dev, ino;
+	struct stat st;
+
+	return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64, &dev, &ino) == 2 &&
+	       !fstat(STDERR_FILENO, &st) && st.st_dev == dev && st.st_ino == ino;
+}
 
 void log_init(const char *name, bool verbose)
 {
 	snprintf(log_name, sizeof(log_name), "%s", name);
 	log_verbose = verbose;
-	log_journal = getenv("JOURNAL_STREAM") != NULL;
+	log_journal = stderr_is_journal();
+}
+
+void log_about(const char *device, uint64_t object)
+{
+	about_device = device;
+	about_object = object;
+}
+
+static void add_field(struct iovec *fields, int *num, const char *text)
+{
+	fields[*num].iov_base = (void *)text;
+	fields[(*num)++].iov_len = strlen(text);
+}
+
+/* @prefix: "<N>". Return: whether the journal took the line */
+static bool send_to_journal(const char *prefix, const char *text)
+{
+	char message[LOG_LINE_MAX + 16], priority[16], vm[80], device[300], object[40];
+	struct iovec fields[6];
+	int num = 0;
+
+	snprintf(message, sizeof(message), "MESSAGE=%s", text);
+	snprintf(priority, sizeof(priority), "PRIORITY=%c", prefix[1]);
+	snprintf(vm, sizeof(vm), "HYV_VM=%s", log_name);
+	add_field(fields, &num, message);
+	add_field(fields, &num, priority);
+	add_field(fields, &num, "SYSLOG_IDENTIFIER=hyvd");
+	add_field(fields, &num, vm);
+	if (about_device) {
+		snprintf(device, sizeof(device), "HYV_DEVICE=%s", about_device);
+		add_field(fields, &num, device);
+	}
+	if (about_object) {
+		snprintf(object, sizeof(object), "HYV_OBJECT=%" PRIu64, about_object);
+		add_field(fields, &num, object);
+	}
+	return !sd_journal_sendv(fields, num);
 }
 
 /* Print one line in one write, so that lines of several threads do not mix. */
@@ -38,9 +96,17 @@ print_line(const char *journal_prefix, const char *word, const char *fmt, va_lis
 {
 	char line[LOG_LINE_MAX];
 	const size_t room = sizeof(line) - 1; /* for the newline */
+	va_list again;
 	size_t len;
 	int n;
 
+	if (log_journal) {
+		va_copy(again, ap);
+		vsnprintf(line, sizeof(line), fmt, again);
+		va_end(again);
+		if (send_to_journal(journal_prefix, line))
+			return;
+	}
 	n = snprintf(line, room, "%shyvd[%s]: %s", log_journal ? journal_prefix : "", log_name,
 		     log_journal ? "" : word);
 	len = n;

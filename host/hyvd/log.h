@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Logging to standard error with the journal's priority prefixes: see log.c */
+/* Logging to standard error, or to the journal with fields: see log.c */
 #ifndef HYVD_LOG_H
 #define HYVD_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
 /**
@@ -22,6 +23,13 @@ struct log_ratelimit {
  * log_init() - @name: the VM's name, put in front of every line; @verbose: print debug lines too
  */
 void log_init(const char *name, bool verbose);
+
+/**
+ * log_about() - what this thread's lines are about from now on, as fields in the journal
+ * @device: name of the host's device, which stays where it is until the next call, or NULL
+ * @object: id of an object of the guest, or 0
+ */
+void log_about(const char *device, uint64_t object);
 
 void log_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

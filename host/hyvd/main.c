@@ -4,138 +4,35 @@
  * here alone: the loop serves QEMU, the rings and events; between its rounds it looks at the
  * doorbells as long as they are awake.
  */
-#include <argp.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <sysexits.h>
 #include <unistd.h>
+#include "control.h"
 #include "dispatch.h"
 #include "log.h"
+#include "options.h"
+#include "sandbox.h"
 #include "session.h"
 #include "vm.h"
 
 #define POOL_THREADS	8
 #define LINEAR_MAP	((void *)0x200000000000ull) /* see lay_out_anew() */
+#define CONTROL_MODE	0600 /* the owner may; QEMU, which may be in the group, must not */
 #define POLLS_PER_ROUND 256 /* looks at the doorbells between two looks at everything else */
 
-const char *argp_program_version = "hyvd 0.1";
-
-/** struct options - the command line */
-struct options {
-	const char *socket;
-	const char *name;
-	const char *devices[HYV_MAX_DEVICES];
-	unsigned int num_devices;
-	uint64_t window_size;
-	unsigned int poll_us;
-	bool verbose;
-};
-
-enum { OPT_WINDOW_SIZE = 256, OPT_POLL_US };
-
-static const struct argp_option option_table[] = {
-	{ "socket", 's', "PATH", 0, "UNIX socket to make for QEMU (required)", 0 },
-	{ "device", 'd', "NAME", 0,
-	  "RDMA device of the host that the VM may use, as 'rdma link' shows it; may be given several times (required)",
-	  0 },
-	{ "name", 'n', "NAME", 0, "name of the VM in messages (default: the socket's file name)",
-	  0 },
-	{ "window-size", OPT_WINDOW_SIZE, "SIZE", 0,
-	  "shared memory for the queues of the VM's applications, a power of two with suffix M or G (default 1G)",
-	  0 },
-	{ "poll-us", OPT_POLL_US, "N", 0,
-	  "microseconds to go on looking for doorbells after the last one, 0 to 1000000 (default 50)",
-	  0 },
-	{ "verbose", 'v', NULL, 0, "log every verb", 0 },
-	{ 0 }
-};
-
-/* Return: 0 or -EINVAL */
-static int parse_number(const char *text, uint64_t max, uint64_t *out)
-{
-	char *end;
-
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	if (errno || end == text || *text == '-')
-		return -EINVAL;
-	if (*end == 'M' || *end == 'G') {
-		unsigned int shift = *end == 'M' ? 20 : 30;
-
-		if (*out > UINT64_MAX >> shift)
-			return -EINVAL;
-		*out <<= shift;
-		end++;
-	}
-	return *end || *out > max ? -EINVAL : 0;
-}
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-	struct options *opt = state->input;
-	uint64_t number;
-
-	switch (key) {
-	case 's':
-		opt->socket = arg;
-		break;
-	case 'd':
-		if (opt->num_devices == HYV_MAX_DEVICES)
-			argp_error(state, "more than %u devices", HYV_MAX_DEVICES);
-		opt->devices[opt->num_devices++] = arg;
-		break;
-	case 'n':
-		opt->name = arg;
-		break;
-	case OPT_WINDOW_SIZE:
-		if (parse_number(arg, 1ull << 40, &opt->window_size) ||
-		    opt->window_size < 1 << 20 || opt->window_size & (opt->window_size - 1))
-			argp_error(state,
-				   "--window-size '%s' is not a power of two from 1M to 1024G",
-				   arg);
-		break;
-	case OPT_POLL_US:
-		if (parse_number(arg, 1000000, &number))
-			argp_error(state, "--poll-us '%s' is not a number from 0 to 1000000", arg);
-		opt->poll_us = (unsigned int)number;
-		break;
-	case 'v':
-		opt->verbose = true;
-		break;
-	case ARGP_KEY_ARG:
-		argp_error(state, "'%s' is not an option", arg);
-		break;
-	case ARGP_KEY_END:
-		if (!opt->socket)
-			argp_error(state, "--socket is missing");
-		if (!opt->num_devices)
-			argp_error(state, "--device is missing: 'rdma link' lists the host's");
-		break;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-	return 0;
-}
-
-static const struct argp parser = {
-	.options = option_table,
-	.parser = parse_option,
-	.doc = "Give one virtual machine RDMA on devices of this host.\v"
-	       "Start it before QEMU, with QEMU's options\n"
-	       "  -object memory-backend-memfd,id=m,size=SIZE,share=on -machine q35,memory-backend=m\n"
-	       "  -chardev socket,id=hyv,path=PATH\n"
-	       "  -device vhost-user-test-device-pci,virtio-id=38,num_vqs=3,vq_size=256,config_size=8,chardev=hyv\n"
-	       "It ends when QEMU does.",
-};
-
-/* Return: a listening socket, or a negative errno after a message */
-static int listen_on(const char *path)
+/* @mode: who may connect, or 0 for the umask's. Return: a socket, or a negative errno after a message */
+static int listen_on(const char *path, mode_t mode)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd, ret;
@@ -157,7 +54,8 @@ static int listen_on(const char *path)
 	}
 	if (errno == ECONNREFUSED)
 		unlink(path); /* left by a daemon that is dead */
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || (mode && chmod(path, mode)) ||
+	    listen(fd, 1)) {
 		ret = -errno;
 		log_err("cannot listen on '%s': %s: does its directory exist, and may hyvd write there?",
 			path, strerror(-ret));
@@ -167,7 +65,7 @@ static int listen_on(const char *path)
 	return fd;
 }
 
-static void raise_limits(void)
+static void raise_limits(bool sandbox)
 {
 	struct rlimit limit;
 
@@ -175,7 +73,8 @@ static void raise_limits(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit); /* three files per context of the guest */
 	}
-	if (geteuid() && !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur != RLIM_INFINITY)
+	if ((geteuid() || sandbox) && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
+	    limit.rlim_cur != RLIM_INFINITY)
 		log_warn(
 			"only %llu bytes may be locked: larger memory regions of the guest will fail; set LimitMEMLOCK=infinity",
 			(unsigned long long)limit.rlim_cur);
@@ -253,6 +152,7 @@ static int vm_init(struct vm *vm)
 {
 	int ret;
 
+	limit_init(&vm->limits);
 	ret = sd_event_new(&vm->loop);
 	if (ret < 0)
 		return ret;
@@ -271,6 +171,22 @@ static int vm_init(struct vm *vm)
 		return -ENOMEM;
 	ret = event_create(&vm->event, vm);
 	return ret ? ret : dispatch_create(&vm->dispatch, vm);
+}
+
+/* Return: 0 or a negative errno */
+static int vm_control(struct vm *vm, const struct options *opt)
+{
+	int fd, ret;
+
+	if (!opt->control[0])
+		return 0;
+	fd = listen_on(opt->control, CONTROL_MODE);
+	if (fd < 0)
+		return fd;
+	ret = control_create(&vm->control, vm, fd);
+	if (ret)
+		close(fd);
+	return ret;
 }
 
 /* Return: 0 or a negative errno */
@@ -293,13 +209,15 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 			return ret;
 	}
 	vm->window_size = opt->window_size;
-	ret = doorbell_create(&vm->doorbell, vm, opt->poll_us);
+	ret = doorbell_create(&vm->doorbell, vm, (unsigned int)opt->poll_us);
 	if (!ret)
 		ret = window_create(&vm->window, opt->window_size, doorbell_memory(vm->doorbell),
-				    HYV_DOORBELLS_SIZE);
+				    HYV_DOORBELLS_SIZE, &vm->limits);
+	if (!ret)
+		ret = vm_control(vm, opt);
 	if (ret)
 		return ret;
-	setup.listen_fd = listen_on(opt->socket);
+	setup.listen_fd = listen_on(opt->socket, 0);
 	if (setup.listen_fd < 0)
 		return setup.listen_fd;
 	return vu_dev_create(&vm->vu, vm->loop, &setup, vm->gmem, &vu_ops, vm);
@@ -310,6 +228,8 @@ static void vm_exit(struct vm *vm)
 {
 	unsigned int i;
 
+	if (vm->control)
+		control_destroy(vm->control);
 	if (vm->vu)
 		vu_dev_destroy(vm->vu);
 	for (i = 0; i < vm->num_devices; i++)
@@ -362,24 +282,43 @@ static void lay_out_anew(char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .window_size = 1ull << 30, .poll_us = 50 };
-	struct vm vm = { 0 };
+	static struct options opt;
+	static struct vm vm;
+	unsigned int i;
 	int ret;
 
-	argp_parse(&parser, argc, argv, 0, NULL, &opt);
+	if (options_parse(&opt, argc, argv))
+		return EX_CONFIG;
+	if (opt.check) {
+		printf("%s: no errors\n", opt.config);
+		return EXIT_SUCCESS;
+	}
 	lay_out_anew(argv);
-	log_init(opt.name ? opt.name : basename(opt.socket), opt.verbose);
-	raise_limits();
-	ret = vm_init(&vm);
+	vm.name = opt.name;
+	ret = opt.sandbox ? sandbox_drop() : 0;
+	raise_limits(opt.sandbox);
+	if (!ret)
+		ret = vm_init(&vm);
+	for (i = 0; i < LIMIT_COUNT; i++)
+		vm.limits.max[i] = opt.limits[i];
 	if (ret)
 		log_err("cannot start: %s", strerror(-ret));
 	else
 		ret = vm_connect(&vm, &opt);
+	if (!ret && opt.sandbox) {
+		ret = sandbox_enter();
+		if (ret)
+			log_err("cannot forbid system calls: %s: --no-sandbox goes without",
+				strerror(-ret));
+	}
 	if (!ret) {
 		log_info("waiting for QEMU on %s", opt.socket);
+		sd_notify(0, "READY=1");
 		ret = run(&vm);
 		session_end(&vm);
 		unlink(opt.socket);
+		if (opt.control[0])
+			unlink(opt.control);
 	}
 	vm_exit(&vm);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -7,6 +7,7 @@
  * address.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "gmem.h"
@@ -83,7 +84,29 @@ static const struct destroy_method dereg_mr = {
 	.method = UVERBS_METHOD_MR_DESTROY,
 };
 
-static int reg_mr(struct cmd *cmd, const struct gmem_span *span)
+/**
+ * struct mr - a memory region
+ * @pages: that are charged for it
+ * @is_changing: somebody re-registers it, or it is destroyed: @pages is theirs
+ */
+struct mr {
+	struct obj obj;
+	uint64_t pages;
+	atomic_flag is_changing;
+};
+
+static struct mr *mr_of(struct obj *obj)
+{
+	return (struct mr *)obj; /* its first member */
+}
+
+/* what the host's kernel pins for it; an empty one pins a page unless it starts at one's boundary */
+static uint64_t pages_of(const struct gmem_span *span, uint64_t length)
+{
+	return ((uintptr_t)span->va % PAGE + length + PAGE - 1) / PAGE;
+}
+
+static int reg_mr(struct cmd *cmd, const struct gmem_span *span, uint64_t pages)
 {
 	struct obj *pd = cmd->target;
 	const struct hyv_req_reg_mr *req = cmd->req;
@@ -98,7 +121,7 @@ static int reg_mr(struct cmd *cmd, const struct gmem_span *span)
 		.access_flags = le32toh(req->access),
 	};
 	struct ib_uverbs_reg_mr_resp out;
-	struct obj *mr;
+	struct mr *mr;
 	int ret;
 
 	if (!udata)
@@ -112,11 +135,12 @@ static int reg_mr(struct cmd *cmd, const struct gmem_span *span)
 		free(mr);
 		return ret;
 	}
-	object_init(cmd->vm, mr, OBJ_MR, ctx);
-	mr->handle = out.mr_handle;
+	object_init(cmd->vm, &mr->obj, OBJ_MR, ctx);
+	mr->obj.handle = out.mr_handle;
+	mr->pages = pages;
 	resp->lkey = htole32(out.lkey);
 	resp->rkey = htole32(out.rkey);
-	return object_publish(cmd->vm, mr, &dereg_mr, &resp->mr);
+	return object_publish(cmd->vm, &mr->obj, &dereg_mr, &resp->mr);
 }
 
 /* the memory that a request describes. Return: 0 and a span to be released, or a negative errno */
@@ -142,13 +166,21 @@ static int read_memory(struct cmd *cmd, __le32 num_extents, __le64 length, __le6
 int reg_mr_exec(struct cmd *cmd)
 {
 	const struct hyv_req_reg_mr *req = cmd->req;
+	struct charges *charges = &cmd->target->context->charges;
 	struct gmem_span span;
+	uint64_t pages;
 	int ret;
 
 	ret = read_memory(cmd, req->num_extents, req->length, req->iova, &span);
 	if (ret)
 		return ret;
-	ret = reg_mr(cmd, &span);
+	pages = pages_of(&span, le64toh(req->length));
+	ret = limit_charge(&cmd->vm->limits, charges, LIMIT_PAGES, pages);
+	if (!ret) {
+		ret = reg_mr(cmd, &span, pages);
+		if (ret)
+			limit_uncharge(&cmd->vm->limits, charges, LIMIT_PAGES, pages);
+	}
 	gmem_span_release(&span);
 	return ret;
 }
@@ -187,7 +219,10 @@ static int rereg_mr(struct cmd *cmd, const struct gmem_span *span, const struct 
 static int rereg_mr_in(struct cmd *cmd, const struct obj *pd)
 {
 	const struct hyv_req_rereg_mr *req = cmd->req;
+	struct charges *charges = &cmd->target->context->charges;
+	struct mr *mr = mr_of(cmd->target);
 	struct gmem_span span;
+	uint64_t pages, given_back;
 	int ret;
 
 	if (!(le32toh(req->flags) & HYV_REREG_TRANS))
@@ -195,19 +230,27 @@ static int rereg_mr_in(struct cmd *cmd, const struct obj *pd)
 	ret = read_memory(cmd, req->num_extents, req->length, req->iova, &span);
 	if (ret)
 		return ret;
-	ret = rereg_mr(cmd, &span, pd);
+	pages = pages_of(&span, le64toh(req->length));
+	given_back = pages;
+	ret = limit_charge(&cmd->vm->limits, charges, LIMIT_PAGES, pages);
+	if (!ret) {
+		ret = rereg_mr(cmd, &span, pd);
+		if (!ret) {
+			given_back = mr->pages;
+			mr->pages = pages;
+		}
+		limit_uncharge(&cmd->vm->limits, charges, LIMIT_PAGES, given_back);
+	}
 	gmem_span_release(&span);
 	return ret;
 }
 
-int rereg_mr_exec(struct cmd *cmd)
+static int rereg_mr_alone(struct cmd *cmd)
 {
 	const struct hyv_req_rereg_mr *req = cmd->req;
 	struct obj *pd;
 	int ret;
 
-	if (req->reserved)
-		return -EINVAL;
 	if (!(le32toh(req->flags) & HYV_REREG_PD))
 		return rereg_mr_in(cmd, NULL);
 	pd = cmd_get_object(cmd, req->pd, OBJ_PD);
@@ -218,7 +261,34 @@ int rereg_mr_exec(struct cmd *cmd)
 	return ret;
 }
 
+/* The guest's kernel lets nobody re-register a region twice at once, nor while it is destroyed. */
+int rereg_mr_exec(struct cmd *cmd)
+{
+	const struct hyv_req_rereg_mr *req = cmd->req;
+	struct mr *mr = mr_of(cmd->target);
+	int ret;
+
+	if (req->reserved)
+		return -EINVAL;
+	if (atomic_flag_test_and_set(&mr->is_changing))
+		return -EBUSY;
+	ret = rereg_mr_alone(cmd);
+	atomic_flag_clear(&mr->is_changing);
+	return ret;
+}
+
 int dereg_mr_exec(struct cmd *cmd)
 {
-	return object_destroy(cmd, &dereg_mr);
+	struct mr *mr = mr_of(cmd->target);
+	int ret;
+
+	if (atomic_flag_test_and_set(&mr->is_changing))
+		return -EBUSY;
+	ret = object_destroy(cmd, &dereg_mr);
+	if (ret)
+		atomic_flag_clear(&mr->is_changing);
+	else
+		limit_uncharge(&cmd->vm->limits, &cmd->target->context->charges, LIMIT_PAGES,
+			       mr->pages);
+	return ret;
 }

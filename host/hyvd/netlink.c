@@ -4,6 +4,7 @@
  * driver id and ABI version, which sysfs does not tell. libmnl does the messages.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,4 +144,63 @@ int netlink_find(const char *name, struct netlink_rdma_device *dev, char *known,
 	ret = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ? -errno : find(nl, &search);
 	mnl_socket_close(nl);
 	return ret;
+}
+
+/** struct name_search - what netlink_find_name() looks for and finds */
+struct name_search {
+	const char *name;
+	uint64_t guid;
+	char *found;
+	bool is_found;
+	char *known;
+	size_t known_len;
+};
+
+static int name_cb(const struct nlmsghdr *nlh, void *data)
+{
+	struct name_search *search = data;
+	const struct nlattr *attr;
+	const char *name = NULL;
+	uint64_t guid = 0;
+	size_t used = strlen(search->known);
+
+	mnl_attr_for_each(attr, nlh, 0) {
+		if (attr_is(attr, RDMA_NLDEV_ATTR_DEV_NAME, MNL_TYPE_NUL_STRING))
+			name = mnl_attr_get_str(attr);
+		else if (attr_is(attr, RDMA_NLDEV_ATTR_NODE_GUID, MNL_TYPE_U64))
+			guid = mnl_attr_get_u64(attr);
+	}
+	if (!name)
+		return MNL_CB_OK;
+	snprintf(search->known + used, search->known_len - used, "%s%s (%04x:%04x:%04x:%04x)",
+		 used ? ", " : "", name, (unsigned int)(guid >> 48),
+		 (unsigned int)(guid >> 32 & 0xffff), (unsigned int)(guid >> 16 & 0xffff),
+		 (unsigned int)(guid & 0xffff));
+	if (!search->is_found &&
+	    (search->name ? !strcmp(name, search->name) : guid == search->guid)) {
+		snprintf(search->found, NAME_MAX + 1, "%s", name);
+		search->is_found = true;
+	}
+	return MNL_CB_OK;
+}
+
+int netlink_find_name(const char *name, uint64_t guid, char *found, char *known, size_t known_len)
+{
+	struct name_search search = {
+		.name = name, .guid = guid, .found = found, .known = known, .known_len = known_len
+	};
+	struct mnl_socket *nl;
+	char buf[1024];
+	int ret;
+
+	known[0] = '\0';
+	nl = mnl_socket_open2(NETLINK_RDMA, SOCK_CLOEXEC);
+	if (!nl)
+		return -errno;
+	ret = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ?
+		      -errno :
+		      transact(nl, start_request(buf, RDMA_NLDEV_CMD_GET, NLM_F_DUMP), name_cb,
+			       &search);
+	mnl_socket_close(nl);
+	return ret || search.is_found ? ret : -ENODEV;
 }

@@ -32,4 +32,15 @@ struct netlink_rdma_device {
  */
 int netlink_find(const char *name, struct netlink_rdma_device *dev, char *known, size_t known_len);
 
+/**
+ * netlink_find_name() - the name of a host device, by name or node GUID
+ * @name: its name, or NULL
+ * @guid: its node GUID in host byte order, if @name is NULL
+ * @found: out: its name, NAME_MAX + 1 bytes
+ * @known: out: the devices there are, "NAME (GUID)" separated by commas, or ""
+ *
+ * Return: 0; -ENODEV when there is none; or another negative errno of the netlink socket.
+ */
+int netlink_find_name(const char *name, uint64_t guid, char *found, char *known, size_t known_len);
+
 #endif

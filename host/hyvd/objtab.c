@@ -181,6 +181,19 @@ struct context *objtab_first_context(struct objtab *tab)
 	return obj ? context_of(obj) : NULL;
 }
 
+void objtab_walk(struct objtab *tab, void (*each)(const struct obj *obj, void *arg), void *arg)
+{
+	struct obj *context, *child;
+
+	pthread_mutex_lock(&tab->lock);
+	TAILQ_FOREACH(context, &tab->contexts, sibling) {
+		each(context, arg);
+		TAILQ_FOREACH(child, &context_of(context)->children, sibling)
+			each(child, arg);
+	}
+	pthread_mutex_unlock(&tab->lock);
+}
+
 void objtab_notify(struct objtab *tab, struct event_source *source, bool completion, uint64_t async)
 {
 	pthread_mutex_lock(&tab->lock);

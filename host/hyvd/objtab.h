@@ -121,6 +121,12 @@ bool objtab_remove_context(struct objtab *tab, struct context *context);
  */
 struct context *objtab_first_context(struct objtab *tab);
 
+/**
+ * objtab_walk() - look at every published object, each context before what is in it
+ * @each: called with the table's lock held: it must not wait, nor call the table
+ */
+void objtab_walk(struct objtab *tab, void (*each)(const struct obj *obj, void *arg), void *arg);
+
 /** objtab_notify() - remember that events are due: a completion and the bits of @async */
 void objtab_notify(struct objtab *tab, struct event_source *source, bool completion,
 		   uint64_t async);

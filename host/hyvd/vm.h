@@ -11,23 +11,29 @@
 #include "doorbell.h"
 #include "event.h"
 #include "gmem.h"
+#include "limit.h"
 #include "objtab.h"
 #include "pool.h"
+#include "stats.h"
 #include "vu_dev.h"
 #include "window.h"
 
 struct cmd;
+struct control;
 struct dispatch;
 
 /**
  * struct vm - everything that belongs to the VM
+ * @name: the operator's name for it
  * @life: secret number that tells the guest that this daemon lives
  * @devices: the host devices it may use, @num_devices of them
  * @num_contexts: uverbs contexts of the guest that are open
+ * @limits: what it may have and has
+ * @stats: what it asked for
  * @window_is_live: the guest sees the window since the rings were started last
  * @hello: the HYV_OP_HELLO that waits for the window, or NULL
  *
- * The event loop's thread alone touches @window_is_live and @hello.
+ * The event loop's thread alone touches @stats, @window_is_live and @hello.
  */
 struct vm {
 	sd_event *loop;
@@ -39,9 +45,13 @@ struct vm {
 	struct event *event;
 	struct dispatch *dispatch;
 	struct pool *pool;
+	struct control *control;
+	const char *name;
 	struct device *devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
 	atomic_uint num_contexts;
+	struct limits limits;
+	struct stats stats;
 	uint64_t life;
 	uint64_t window_size;
 	bool window_is_live;

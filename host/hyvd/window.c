@@ -41,11 +41,13 @@ struct range {
 
 /**
  * struct window - the window
+ * @limits: the VM's, which LIMIT_WINDOW is of
  * @lock: guards @used and @ranges
  * @used: one byte per page
  */
 struct window {
 	int fd;
+	struct limits *limits;
 	uint64_t num_pages;
 	pthread_mutex_t lock;
 	struct range *ranges;
@@ -101,7 +103,8 @@ static int open_window(uint64_t size)
 	return fd;
 }
 
-int window_create(struct window **out, uint64_t size, void *reserved, size_t reserved_len)
+int window_create(struct window **out, uint64_t size, void *reserved, size_t reserved_len,
+		  struct limits *limits)
 {
 	struct window *win = calloc(1, sizeof(*win) + size / PAGE);
 	uint32_t cache;
@@ -110,6 +113,7 @@ int window_create(struct window **out, uint64_t size, void *reserved, size_t res
 	if (!win)
 		return -ENOMEM;
 	pthread_mutex_init(&win->lock, NULL);
+	win->limits = limits;
 	win->num_pages = size / PAGE;
 	win->fd = open_window(size);
 	if (win->fd < 0) {
@@ -161,11 +165,15 @@ static int reserve_pages(struct window *win, uint64_t len, uint64_t *offset)
 	uint64_t first;
 	int ret;
 
+	if (limit_charge(win->limits, NULL, LIMIT_WINDOW, len))
+		return -ENOMEM;
 	pthread_mutex_lock(&win->lock);
 	ret = find_hole(win, len / PAGE, &first);
 	if (!ret)
 		memset(win->used + first, 1, len / PAGE);
 	pthread_mutex_unlock(&win->lock);
+	if (ret)
+		limit_uncharge(win->limits, NULL, LIMIT_WINDOW, len);
 	if (ret)
 		log_guest("window: no room for %" PRIu64
 			  " bytes: start hyvd with a larger --window-size",
@@ -180,6 +188,7 @@ static void release_pages(struct window *win, uint64_t offset, uint64_t len)
 	pthread_mutex_lock(&win->lock);
 	memset(win->used + offset / PAGE, 0, len / PAGE);
 	pthread_mutex_unlock(&win->lock);
+	limit_uncharge(win->limits, NULL, LIMIT_WINDOW, len);
 }
 
 /* with the lock held */
@@ -198,6 +207,7 @@ static void free_range(struct window *win, struct range *range)
 {
 	clear_range(win, range);
 	memset(win->used + range->offset / PAGE, 0, range->len / PAGE);
+	limit_uncharge(win->limits, NULL, LIMIT_WINDOW, range->len);
 	HASH_DEL(win->ranges, range); /* NOLINT: uthash's own lists are beyond the analyser */
 	free(range);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct cmd;
+struct limits;
 struct window;
 
 /**
@@ -16,10 +17,12 @@ struct window;
  * @size: bytes, a power of two
  * @reserved: memory to show at offset 0, page aligned, for as long as hyvd lives
  * @reserved_len: its length
+ * @limits: what the ranges of the guest are charged to
  *
  * Return: 0, or a negative errno after a message that says what is wrong and what to do.
  */
-int window_create(struct window **out, uint64_t size, void *reserved, size_t reserved_len);
+int window_create(struct window **out, uint64_t size, void *reserved, size_t reserved_len,
+		  struct limits *limits);
 
 void window_destroy(struct window *win);
 

@@ -40,6 +40,7 @@ list_del corruption, ffff888000000000->next is LIST_POISON1
 refcount_t: underflow; use-after-free.
 pagealloc: memory corruption
 BUG: KFENCE: use-after-free write in hyv_unmap+0x1/0x2
+audit: type=1326 audit(1795376114.803:2): auid=4294967295 uid=0 gid=0 ses=4294967295 pid=219 comm="hyvd" sig=31 syscall=289
 hyvd[100]: segfault at 0 ip 0000000000000000 sp 0000000000000000 error 4
 Kernel panic - not syncing: Attempted to kill init!
 LINES

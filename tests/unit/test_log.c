@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Unit tests of log.c: what arrives on standard error. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -68,16 +71,85 @@ static void test_plain(void **state)
 	expect("hyvd[vm]: debug: x\n");
 }
 
+static char sent[8192];
+static int journal_result;
+
+/* the journal; linked with --wrap */
+int __wrap_sd_journal_sendv(const struct iovec *iov, int n);
+
+int __wrap_sd_journal_sendv(const struct iovec *iov, int n)
+{
+	size_t len = 0;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		assert_true(len + iov[i].iov_len + 2 < sizeof(sent));
+		memcpy(sent + len, iov[i].iov_base, iov[i].iov_len);
+		len += iov[i].iov_len;
+		sent[len++] = '|';
+	}
+	sent[len] = 0;
+	return journal_result;
+}
+
+/* as systemd does for a service whose standard error is the journal */
+static void set_journal_stream(unsigned int off)
+{
+	struct stat st;
+	char text[64];
+
+	fstat(STDERR_FILENO, &st);
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino + off);
+	setenv("JOURNAL_STREAM", text, 1);
+	sent[0] = 0;
+	journal_result = 0;
+}
+
 static void test_journal(void **state)
 {
 	(void)state;
-	setenv("JOURNAL_STREAM", "8:1234", 1);
+	set_journal_stream(0);
 	log_init("vm", true);
+	log_err("number %d", 1);
+	assert_string_equal(sent, "MESSAGE=number 1|PRIORITY=3|SYSLOG_IDENTIFIER=hyvd|HYV_VM=vm|");
+	log_about("rxe0", 12);
+	log_warn("x");
+	assert_string_equal(sent, "MESSAGE=x|PRIORITY=4|SYSLOG_IDENTIFIER=hyvd|HYV_VM=vm|"
+				  "HYV_DEVICE=rxe0|HYV_OBJECT=12|");
+	log_about("rxe0", 0);
+	log_info("x");
+	assert_string_equal(
+		sent, "MESSAGE=x|PRIORITY=6|SYSLOG_IDENTIFIER=hyvd|HYV_VM=vm|HYV_DEVICE=rxe0|");
+	log_about(NULL, 0);
+	log_debug("x");
+	assert_string_equal(sent, "MESSAGE=x|PRIORITY=7|SYSLOG_IDENTIFIER=hyvd|HYV_VM=vm|");
+	expect("");
+}
+
+/* The line is not lost: systemd reads priorities from standard error too. */
+static void test_journal_does_not_answer(void **state)
+{
+	(void)state;
+	set_journal_stream(0);
+	log_init("vm", true);
+	journal_result = -ECONNREFUSED;
 	log_err("x");
 	log_warn("x");
 	log_info("x");
 	log_debug("x");
 	expect("<3>hyvd[vm]: x\n<4>hyvd[vm]: x\n<6>hyvd[vm]: x\n<7>hyvd[vm]: x\n");
+}
+
+/* Standard error was redirected: the variable is about another file. */
+static void test_journal_of_somebody_else(void **state)
+{
+	(void)state;
+	set_journal_stream(1);
+	log_init("vm", true);
+	log_err("x");
+	expect("hyvd[vm]: error: x\n");
+	assert_string_equal(sent, "");
 }
 
 /* However long the name and the text, it stays one line with an end. */
@@ -161,8 +233,14 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		log_test(test_plain),	  log_test(test_journal),   log_test(test_long_line),
-		log_test(test_ratelimit), log_test(test_log_guest), log_test(test_threads),
+		log_test(test_plain),
+		log_test(test_journal),
+		log_test(test_journal_does_not_answer),
+		log_test(test_journal_of_somebody_else),
+		log_test(test_long_line),
+		log_test(test_ratelimit),
+		log_test(test_log_guest),
+		log_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * hyvctl, the operator's tool: what VMs have and do on this host's RDMA devices, and their limits. It
+ * asks each VM's hyvd over its control socket; all it knows is in the answers.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "hyvctl.h"
+
+const char *argp_program_version = "hyvctl 0.1";
+
+/** struct options - the command line: the command and what belongs to it */
+struct options {
+	const char *dir;
+	const char *output;
+	char **words;
+	int num_words;
+	double interval;
+	long count;
+	bool json;
+	bool objects;
+};
+
+static void print_json(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+static json_t *request(const char *cmd)
+{
+	return json_pack("{s:s}", "cmd", cmd);
+}
+
+/* one answer per VM that answers. Return: EXIT_OK or EXIT_NO_VM, after a message, when one did not */
+static enum exit_code ask_all(const struct options *opt, const char *cmd, json_t *answers)
+{
+	enum exit_code code = EXIT_OK;
+	json_t *answer;
+	char **names;
+	size_t n = client_list(opt->dir, &names), i;
+
+	for (i = 0; i < n; i++) {
+		if (client_ask(opt->dir, names[i], request(cmd), &answer) == EXIT_OK) {
+			/* under the name that commands know it by */
+			json_object_set_new(answer, "name", json_string(names[i]));
+			json_array_append_new(answers, answer);
+		} else {
+			code = EXIT_NO_VM;
+		}
+		free(names[i]);
+	}
+	free(names);
+	return code;
+}
+
+static enum exit_code list(const struct options *opt)
+{
+	json_t *answers = json_array();
+	enum exit_code code = ask_all(opt, "show", answers);
+
+	if (opt->json)
+		print_json(answers);
+	else
+		print_list(answers);
+	json_decref(answers);
+	return code;
+}
+
+static enum exit_code show(const struct options *opt)
+{
+	json_t *ask = json_pack("{s:s, s:b}", "cmd", "show", "objects", opt->objects), *answer;
+	enum exit_code code = client_ask(opt->dir, opt->words[1], ask, &answer);
+
+	if (code == EXIT_OK && opt->json)
+		print_json(answer);
+	else if (code == EXIT_OK)
+		print_show(answer);
+	json_decref(answer);
+	return code;
+}
+
+static enum exit_code stats(const struct options *opt)
+{
+	json_t *answer;
+	enum exit_code code = client_ask(opt->dir, opt->words[1], request("stats"), &answer);
+
+	if (code == EXIT_OK && opt->json)
+		print_json(answer);
+	else if (code == EXIT_OK)
+		print_stats(answer, NULL, 0);
+	json_decref(answer);
+	return code;
+}
+
+static enum exit_code limit(const struct options *opt)
+{
+	json_t *set = json_object(), *answer;
+	enum exit_code code;
+	int i;
+
+	for (i = 2; i < opt->num_words; i++) {
+		char *equals = strchr(opt->words[i], '=');
+
+		if (!equals || equals == opt->words[i]) {
+			fprintf(stderr,
+				"hyvctl: '%s' is not of the form NAME=VALUE, as in qps=100\n",
+				opt->words[i]);
+			exit(argp_err_exit_status);
+		}
+		json_object_set_new(set, strndupa(opt->words[i], (size_t)(equals - opt->words[i])),
+				    json_string(equals + 1));
+	}
+	code = client_ask(opt->dir, opt->words[1],
+			  json_pack("{s:s, s:o}", "cmd", "limit", "set", set), &answer);
+	if (code == EXIT_OK && opt->json)
+		print_json(answer);
+	else if (code == EXIT_OK)
+		print_limits(answer);
+	json_decref(answer);
+	return code;
+}
+
+static enum exit_code watch(const struct options *opt)
+{
+	struct timespec pause = { (time_t)opt->interval,
+				  (long)((opt->interval - (double)(time_t)opt->interval) * 1e9) };
+	const char *vm = opt->words[1];
+	json_t *show, *now = NULL, *before = NULL;
+	enum exit_code code = EXIT_OK;
+	long i;
+
+	for (i = 0; !code && (!opt->count || i < opt->count); i++) {
+		if (i)
+			nanosleep(&pause, NULL);
+		code = client_ask(opt->dir, vm, request("show"), &show);
+		if (!code)
+			code = client_ask(opt->dir, vm, request("stats"), &now);
+		if (!code) {
+			if (isatty(STDOUT_FILENO))
+				fputs("\033[H\033[2J", stdout);
+			printf("%s\n\n", vm);
+			print_limits(show);
+			putchar('\n');
+			print_stats(now, before ? before : now, opt->interval);
+			fflush(stdout);
+		}
+		json_decref(show);
+		json_decref(before);
+		before = now;
+		now = NULL;
+	}
+	json_decref(before);
+	return code;
+}
+
+/* all that is written, or nothing: readers never see half a file */
+static enum exit_code write_file(const char *path, const json_t *shows, const json_t *stats)
+{
+	char *temporary = NULL;
+	FILE *f = NULL;
+	int fd = -1;
+
+	if (asprintf(&temporary, "%s.XXXXXX", path) >= 0)
+		fd = mkstemp(temporary);
+	if (fd >= 0)
+		f = fdopen(fd, "w");
+	if (f) {
+		metrics_write(f, shows, stats);
+		if (!ferror(f) && !fchmod(fd, 0644) && !fclose(f) && !rename(temporary, path)) {
+			free(temporary);
+			return EXIT_OK;
+		}
+	}
+	fprintf(stderr, "hyvctl: cannot write '%s': %s\n", path, strerror(errno));
+	if (fd >= 0)
+		unlink(temporary);
+	free(temporary);
+	return EXIT_OUTPUT;
+}
+
+static enum exit_code metrics(const struct options *opt)
+{
+	json_t *shows = json_array(), *all = json_array();
+	enum exit_code code = ask_all(opt, "show", shows), written = EXIT_OK;
+
+	if (!code)
+		code = ask_all(opt, "stats", all);
+	if (opt->output)
+		written = write_file(opt->output, shows, all);
+	else
+		metrics_write(stdout, shows, all);
+	json_decref(shows);
+	json_decref(all);
+	return written ? written : code;
+}
+
+/** struct command - @min_words, @max_words: with the command itself; 0 for no end */
+struct command {
+	const char *name;
+	int min_words;
+	int max_words;
+	enum exit_code (*run)(const struct options *opt);
+};
+
+static const struct command commands[] = {
+	{ "list", 1, 1, list },	  { "show", 2, 2, show },   { "stats", 2, 2, stats },
+	{ "limit", 2, 0, limit }, { "watch", 2, 2, watch }, { "metrics", 1, 1, metrics },
+};
+
+enum { OPT_DIR = 256, OPT_OUTPUT, OPT_OBJECTS };
+
+static const struct argp_option option_table[] = {
+	{ "json", 'j', NULL, 0, "print JSON instead of tables", 0 },
+	{ "dir", OPT_DIR, "DIR", 0, "where the control sockets are (default /run/hyv)", 0 },
+	{ "objects", OPT_OBJECTS, NULL, 0, "show: each object too", 0 },
+	{ "output", OPT_OUTPUT, "FILE", 0,
+	  "metrics: write FILE, all at once, instead of standard output", 0 },
+	{ "interval", 'i', "SECONDS", 0, "watch: time between two looks (default 2)", 0 },
+	{ "count", 'n', "N", 0, "watch: how many looks (default: without end)", 0 },
+	{ 0 }
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *opt = state->input;
+	char *end;
+
+	switch (key) {
+	case 'j':
+		opt->json = true;
+		break;
+	case OPT_DIR:
+		opt->dir = arg;
+		break;
+	case OPT_OBJECTS:
+		opt->objects = true;
+		break;
+	case OPT_OUTPUT:
+		opt->output = arg;
+		break;
+	case 'i':
+		opt->interval = strtod(arg, &end);
+		if (*end || end == arg || !(opt->interval > 0 && opt->interval < 1e6))
+			argp_error(state, "--interval '%s' is not a number of seconds", arg);
+		break;
+	case 'n':
+		opt->count = strtol(arg, &end, 10);
+		if (*end || end == arg || opt->count < 1)
+			argp_error(state, "--count '%s' is not a number", arg);
+		break;
+	case ARGP_KEY_ARGS:
+		opt->words = state->argv + state->next;
+		opt->num_words = state->argc - state->next;
+		break;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state,
+			   "a command is missing: list, show, stats, limit, watch or metrics");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct argp parser = {
+	.options = option_table,
+	.parser = parse_option,
+	.args_doc = "list\nshow VM\nstats VM\nlimit VM [NAME=VALUE...]\nwatch VM\nmetrics",
+	.doc = "See and limit what virtual machines have on this host's RDMA devices.\v"
+	       "VM is the name of one, or its control socket's path. Commands:\n"
+	       "  list     the VMs\n"
+	       "  show     a VM's devices, contexts, limits and what it has of them\n"
+	       "  stats    what it asked for, and how long that took\n"
+	       "  limit    show its limits, or change them: a number with suffix K, M or G, or none\n"
+	       "  watch    limits and operations per second, again and again\n"
+	       "  metrics  all VMs' numbers for Prometheus\n"
+	       "Exit status: 0; 1 hyvd refused; 2 no such VM, or no answer; 3 the output cannot be\n"
+	       "written; 64 wrong usage.",
+};
+
+int main(int argc, char **argv)
+{
+	struct options opt = { .dir = "/run/hyv", .interval = 2 };
+	const struct command *cmd = commands;
+	size_t i;
+
+	argp_parse(&parser, argc, argv, 0, NULL, &opt);
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++, cmd++) {
+		if (strcmp(opt.words[0], cmd->name))
+			continue;
+		if (opt.num_words < cmd->min_words ||
+		    (cmd->max_words && opt.num_words > cmd->max_words))
+			break;
+		return cmd->run(&opt);
+	}
+	fprintf(stderr, "hyvctl: wrong usage of '%s'; see 'hyvctl --help'\n", opt.words[0]);
+	return argp_err_exit_status;
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* hyvd's answers for people: tables, each column as wide as its widest cell. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include "hyvctl.h"
+
+static json_int_t integer(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static const char *string(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key)) ?: "?";
+}
+
+static void add_cell(json_t *row, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void add_cell(json_t *row, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	json_array_append_new(row, json_vsprintf(fmt, ap));
+	va_end(ap);
+}
+
+static json_t *add_row(json_t *table)
+{
+	json_t *row = json_array();
+
+	json_array_append_new(table, row);
+	return row;
+}
+
+/* one space-separated heading per column; those that start with '<' are of text, to the left */
+static json_t *new_table(const char *headings)
+{
+	json_t *table = json_array(), *row = add_row(table);
+	char copy[256], *word, *rest = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", headings);
+	for (word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+		add_cell(row, "%s", word);
+	return table;
+}
+
+static void print_table(json_t *table)
+{
+	json_t *row, *cell;
+	size_t r, c;
+	int widths[16] = { 0 };
+	bool left[16] = { false };
+
+	json_array_foreach(table, r, row)
+	{
+		json_array_foreach(row, c, cell)
+		{
+			const char *text = json_string_value(cell);
+
+			left[c] = r ? left[c] : *text == '<';
+			if ((int)strlen(text) - (!r && left[c]) > widths[c])
+				widths[c] = (int)strlen(text) - (!r && left[c]);
+		}
+	}
+	json_array_foreach(table, r, row)
+	{
+		json_array_foreach(row, c, cell)
+		{
+			const char *text = json_string_value(cell) + (!r && left[c]);
+			bool last = c + 1 == json_array_size(row);
+
+			printf("%s%*s", c ? "  " : "",
+			       left[c] ? (last ? 0 : -widths[c]) : widths[c], text);
+		}
+		putchar('\n');
+	}
+	json_decref(table);
+}
+
+static void add_amount(json_t *row, const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (json_is_integer(value))
+		add_cell(row, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else
+		add_cell(row, "none");
+}
+
+static json_int_t used(const json_t *vm, const char *name)
+{
+	return integer(json_object_get(json_object_get(vm, "limits"), name), "used");
+}
+
+void print_list(const json_t *vms)
+{
+	json_t *table = new_table("<VM PID <GUEST CONTEXTS QPS MRS PAGES <DEVICES"), *row;
+	const json_t *vm, *dev;
+	char devices[512];
+	size_t i, j;
+
+	json_array_foreach(vms, i, vm)
+	{
+		devices[0] = '\0';
+		json_array_foreach(json_object_get(vm, "devices"), j, dev)
+		{
+			size_t at = strlen(devices);
+
+			snprintf(devices + at, sizeof(devices) - at, "%s%s", j ? "," : "",
+				 string(dev, "name"));
+		}
+		row = add_row(table);
+		add_cell(row, "%s", string(vm, "name"));
+		add_amount(row, vm, "pid");
+		add_cell(row, "%s",
+			 json_is_true(json_object_get(vm, "connected")) ? "connected" : "-");
+		add_cell(row, "%" JSON_INTEGER_FORMAT, used(vm, "contexts"));
+		add_cell(row, "%" JSON_INTEGER_FORMAT, used(vm, "qps"));
+		add_cell(row, "%" JSON_INTEGER_FORMAT, used(vm, "mrs"));
+		add_cell(row, "%" JSON_INTEGER_FORMAT, used(vm, "pages"));
+		add_cell(row, "%s", devices);
+	}
+	print_table(table);
+}
+
+void print_limits(const json_t *vm)
+{
+	json_t *table = new_table("<LIMIT USED MAX REFUSED <OF"), *row, *limits, *limit;
+	const char *name;
+
+	limits = json_object_get(vm, "limits");
+	json_object_foreach(limits, name, limit)
+	{
+		row = add_row(table);
+		add_cell(row, "%s", name);
+		add_amount(row, limit, "used");
+		add_amount(row, limit, "max");
+		add_amount(row, limit, "refused");
+		add_cell(row, "%s", string(limit, "what"));
+	}
+	print_table(table);
+}
+
+/* a table of the members of the objects in an array, under the members' names */
+static void print_array(const json_t *array, const char *headings)
+{
+	json_t *table = new_table(headings), *row;
+	const json_t *object, *value;
+	const char *name;
+	size_t i;
+
+	json_array_foreach(array, i, object)
+	{
+		row = add_row(table);
+		json_object_foreach((json_t *)object, name, value)
+		{
+			if (json_is_string(value))
+				add_cell(row, "%s", json_string_value(value));
+			else
+				add_cell(row, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		}
+	}
+	print_table(table);
+}
+
+void print_show(const json_t *vm)
+{
+	const json_t *objects = json_object_get(vm, "objects");
+	json_int_t up = integer(vm, "uptime_ns") / 1000000000;
+
+	printf("%s: pid %" JSON_INTEGER_FORMAT ", up %" JSON_INTEGER_FORMAT
+	       ":%02d:%02d, guest %sconnected\n\n",
+	       string(vm, "name"), integer(vm, "pid"), up / 3600, (int)(up / 60 % 60),
+	       (int)(up % 60), json_is_true(json_object_get(vm, "connected")) ? "" : "not ");
+	print_array(json_object_get(vm, "devices"), "DEVICE <NAME <GUID <PROVIDER <FILE");
+	putchar('\n');
+	print_limits(vm);
+	if (json_array_size(json_object_get(vm, "contexts"))) {
+		putchar('\n');
+		print_array(json_object_get(vm, "contexts"),
+			    "CONTEXT <DEVICE PDS MRS CQS QPS SRQS AHS MWS PAGES");
+	}
+	if (json_array_size(objects)) {
+		putchar('\n');
+		print_array(objects, "OBJECT <TYPE CONTEXT HANDLE");
+	}
+}
+
+/* bound, in microseconds, that @part of all operations took less than; 0 when they took longer than any */
+static uint64_t quantile(const json_t *op, double part)
+{
+	const json_t *buckets = json_object_get(op, "buckets");
+	double wanted = part * (double)integer(op, "count"), sum = 0;
+	size_t i;
+
+	for (i = 0; i + 1 < json_array_size(buckets); i++) {
+		sum += (double)json_integer_value(json_array_get(buckets, i));
+		if (sum >= wanted)
+			return 1ull << i;
+	}
+	return 0;
+}
+
+static void add_bound(json_t *row, uint64_t us)
+{
+	if (!us)
+		add_cell(row, "more");
+	else if (us < 10000)
+		add_cell(row, "<%" PRIu64 "us", us);
+	else
+		add_cell(row, "<%" PRIu64 "ms", us / 1000 + 1);
+}
+
+void print_stats(const json_t *stats, const json_t *before, double seconds)
+{
+	json_t *table = new_table(before ? "<OPERATION COUNT ERRORS MEAN HALF 99% PER-SECOND" :
+					   "<OPERATION COUNT ERRORS MEAN HALF 99%");
+	json_t *ops = json_object_get(stats, "ops"), *op, *row;
+	const char *name;
+
+	json_object_foreach(ops, name, op)
+	{
+		json_int_t count = integer(op, "count");
+
+		row = add_row(table);
+		add_cell(row, "%s", name);
+		add_amount(row, op, "count");
+		add_amount(row, op, "errors");
+		add_cell(row, "%.1fus", (double)integer(op, "total_ns") / 1000 / (double)count);
+		add_bound(row, quantile(op, 0.5));
+		add_bound(row, quantile(op, 0.99));
+		if (before)
+			add_cell(row, "%.1f",
+				 (double)(count -
+					  integer(json_object_get(json_object_get(before, "ops"),
+								  name),
+						  "count")) /
+					 seconds);
+	}
+	print_table(table);
+}

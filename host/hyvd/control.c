@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The operator's questions and orders, from hyvctl or any other program: a UNIX stream socket, on
+ * which a request is one line of JSON and so is its answer.
+ *
+ *   {"cmd": "show"}                           the VM, its devices, contexts, limits and their use
+ *   {"cmd": "show", "objects": true}          the same, with each object
+ *   {"cmd": "stats"}                          counters of operations
+ *   {"cmd": "limit", "set": {"qps": "100"}}   limits, values as in the configuration file
+ *
+ * An answer has "ok": true and what was asked for, or "ok": false and "error". Who may open the socket
+ * may do all this. It runs on the event loop and never waits: a client that does not read its answer
+ * is not read from either.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "context.h"
+#include "control.h"
+#include "log.h"
+#include "vm.h"
+
+#define MAX_CLIENTS 16
+#define MAX_REQUEST 4096 /* bytes of a line */
+
+/**
+ * struct client - a connection
+ * @in: what was read and not yet answered
+ * @out: the answer under way, or NULL
+ */
+struct client {
+	struct control *control;
+	sd_event_source *source;
+	int fd;
+	char in[MAX_REQUEST];
+	size_t in_len;
+	char *out;
+	size_t out_len;
+	size_t out_sent;
+	LIST_ENTRY(client) others;
+};
+
+/** struct control - the socket and who is connected */
+struct control {
+	struct vm *vm;
+	sd_event_source *source;
+	int fd;
+	uint64_t began;
+	unsigned int num_clients;
+	LIST_HEAD(, client) clients;
+};
+
+static json_t *number(uint64_t n)
+{
+	return n == LIMIT_NONE ? json_null() :
+				 json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
+}
+
+static json_t *show_limits(struct limits *limits)
+{
+	json_t *all = json_object();
+	unsigned int i;
+
+	for (i = 0; i < LIMIT_COUNT; i++)
+		json_object_set_new(all, limit_name(i),
+				    json_pack("{s:o, s:o, s:o, s:s}", "used",
+					      number(atomic_load(&limits->used[i])), "max",
+					      number(atomic_load(&limits->max[i])), "refused",
+					      number(atomic_load(&limits->refused[i])), "what",
+					      limit_what(i)));
+	return all;
+}
+
+static json_t *show_devices(struct vm *vm)
+{
+	json_t *all = json_array();
+	unsigned int i;
+
+	for (i = 0; i < vm->num_devices; i++) {
+		const struct device *dev = vm->devices[i];
+		uint64_t guid = dev->info.node_guid;
+		char text[20];
+
+		snprintf(text, sizeof(text), "%04x:%04x:%04x:%04x", (unsigned int)(guid >> 48),
+			 (unsigned int)(guid >> 32 & 0xffff), (unsigned int)(guid >> 16 & 0xffff),
+			 (unsigned int)(guid & 0xffff));
+		json_array_append_new(all,
+				      json_pack("{s:i, s:s, s:s, s:s, s:s}", "index", (int)i,
+						"name", dev->name, "guid", text, "provider",
+						dev->provider->name, "uverbs", dev->uverbs_path));
+	}
+	return all;
+}
+
+/** struct walk - what show_object() adds to; @objects: NULL when not asked for */
+struct walk {
+	json_t *contexts;
+	json_t *objects;
+};
+
+static const char *type_name(enum obj_type type)
+{
+	static const char *const names[] = {
+		[OBJ_CONTEXT] = "context", [OBJ_PD] = "pd",   [OBJ_MR] = "mr", [OBJ_CQ] = "cq",
+		[OBJ_QP] = "qp",	   [OBJ_SRQ] = "srq", [OBJ_AH] = "ah", [OBJ_MW] = "mw",
+	};
+
+	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "other";
+}
+
+static void show_object(const struct obj *obj, void *arg)
+{
+	const struct context *ctx = obj->context;
+	struct walk *walk = arg;
+	json_t *json;
+	unsigned int i;
+
+	if (obj->type == OBJ_CONTEXT) {
+		json = json_pack("{s:I, s:s}", "id", (json_int_t)obj->id, "device",
+				 ctx->device->name);
+		for (i = LIMIT_PDS; i <= LIMIT_PAGES; i++)
+			json_object_set_new(json, limit_name(i),
+					    number(atomic_load(&ctx->charges.n[i])));
+		json_array_append_new(walk->contexts, json);
+	} else if (walk->objects) {
+		json = json_pack("{s:I, s:s, s:I, s:I}", "id", (json_int_t)obj->id, "type",
+				 type_name(obj->type), "context", (json_int_t)ctx->obj.id, "handle",
+				 (json_int_t)obj->handle);
+		json_array_append_new(walk->objects, json);
+	}
+}
+
+static json_t *show(struct control *control, const json_t *request, const char **error)
+{
+	struct vm *vm = control->vm;
+	bool objects = json_is_true(json_object_get(request, "objects"));
+	struct walk walk = { json_array(), objects ? json_array() : NULL };
+	json_t *answer;
+
+	(void)error;
+	objtab_walk(vm->objtab, show_object, &walk);
+	answer = json_pack("{s:s, s:i, s:I, s:b, s:I, s:o, s:o, s:o}", "name", vm->name, "pid",
+			   (int)getpid(), "uptime_ns", (json_int_t)(stats_now() - control->began),
+			   "connected", vm->window_is_live, "window_size",
+			   (json_int_t)vm->window_size, "devices", show_devices(vm), "limits",
+			   show_limits(&vm->limits), "contexts", walk.contexts);
+	if (walk.objects)
+		json_object_set_new(answer, "objects", walk.objects);
+	return answer;
+}
+
+static json_t *show_op(const struct stats_op *op)
+{
+	json_t *buckets = json_array();
+	unsigned int i;
+
+	for (i = 0; i < STATS_BUCKETS; i++)
+		json_array_append_new(buckets, number(op->bucket[i]));
+	return json_pack("{s:o, s:o, s:o, s:o}", "count", number(op->count), "errors",
+			 number(op->errors), "total_ns", number(op->total_ns), "buckets", buckets);
+}
+
+/* buckets[i] counts what took less than 2^i microseconds; the last the rest */
+static json_t *stats(struct control *control, const json_t *request, const char **error)
+{
+	json_t *ops = json_object();
+	unsigned int i;
+
+	(void)request;
+	(void)error;
+	for (i = 0; i < HYV_OP_COUNT; i++)
+		if (control->vm->stats.ops[i].count)
+			json_object_set_new(ops, stats_op_name(i),
+					    show_op(&control->vm->stats.ops[i]));
+	return json_pack("{s:s, s:o}", "name", control->vm->name, "ops", ops);
+}
+
+/* all of them or none */
+static json_t *limit(struct control *control, const json_t *request, const char **error)
+{
+	struct limits *limits = &control->vm->limits;
+	json_t *set = json_object_get(request, "set"), *value;
+	uint64_t wanted[LIMIT_COUNT];
+	bool is_wanted[LIMIT_COUNT] = { false };
+	const char *name;
+	unsigned int i;
+
+	json_object_foreach(set, name, value)
+	{
+		enum limit which = limit_find(name);
+
+		if (which == LIMIT_COUNT || !json_is_string(value) ||
+		    !limit_parse(json_string_value(value), &wanted[which])) {
+			*error = which == LIMIT_COUNT ?
+					 "there is no such limit" :
+					 "a limit is a number, with suffix K, M or G, or 'none'";
+			return NULL;
+		}
+		is_wanted[which] = true;
+	}
+	for (i = 0; i < LIMIT_COUNT; i++) {
+		if (!is_wanted[i])
+			continue;
+		atomic_store(&limits->max[i], wanted[i]);
+		if (wanted[i] == LIMIT_NONE)
+			log_info("no limit of '%s' any more", limit_name(i));
+		else
+			log_info("the limit of '%s' is %" PRIu64 " now", limit_name(i), wanted[i]);
+	}
+	return json_pack("{s:s, s:o}", "name", control->vm->name, "limits", show_limits(limits));
+}
+
+/** struct command - @exec: its answer, or NULL and @error */
+struct command {
+	const char *name;
+	json_t *(*exec)(struct control *control, const json_t *request, const char **error);
+};
+
+static const struct command commands[] = {
+	{ "show", show },
+	{ "stats", stats },
+	{ "limit", limit },
+};
+
+static json_t *exec(struct control *control, const json_t *request, const char **error)
+{
+	const char *name = json_string_value(json_object_get(request, "cmd"));
+	size_t i;
+
+	*error = "no memory";
+	for (i = 0; name && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].exec(control, request, error);
+	*error = "there is no such command: 'show', 'stats' and 'limit' are";
+	return NULL;
+}
+
+/* the answer to a line, with its newline, for the caller to free; NULL when there is no memory */
+static char *answer_to(struct control *control, const char *line, size_t len, size_t *out_len)
+{
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL), *answer = NULL;
+	const char *error = "the request is no line of JSON";
+	char *text;
+
+	if (json_is_object(request))
+		answer = exec(control, request, &error);
+	if (answer)
+		json_object_set_new(answer, "ok", json_true());
+	else
+		answer = json_pack("{s:b, s:s}", "ok", 0, "error", error);
+	text = json_dumps(answer, JSON_COMPACT);
+	json_decref(answer);
+	json_decref(request);
+	if (!text)
+		return NULL;
+	*out_len = strlen(text) + 1;
+	text[*out_len - 1] = '\n'; /* jansson's NUL is not needed */
+	return text;
+}
+
+static void client_destroy(struct client *client)
+{
+	LIST_REMOVE(client, others);
+	client->control->num_clients--;
+	sd_event_source_unref(client->source);
+	close(client->fd);
+	free(client->out);
+	free(client);
+}
+
+/* Return: 1 when there is nothing left to send, 0 when that has to wait, or a negative errno */
+static int client_send(struct client *client)
+{
+	ssize_t n;
+
+	while (client->out && client->out_sent < client->out_len) {
+		n = send(client->fd, client->out + client->out_sent,
+			 client->out_len - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		client->out_sent += (size_t)n;
+	}
+	free(client->out);
+	client->out = NULL;
+	return 1;
+}
+
+/* answer the lines that are complete. Return: as client_send() */
+static int client_answer(struct client *client)
+{
+	int ret = client_send(client);
+	char *end;
+
+	while (ret > 0 && (end = memchr(client->in, '\n', client->in_len))) {
+		client->out_sent = 0;
+		client->out = answer_to(client->control, client->in, (size_t)(end - client->in),
+					&client->out_len);
+		if (!client->out)
+			return -ENOMEM;
+		client->in_len -= (size_t)(end + 1 - client->in);
+		memmove(client->in, end + 1, client->in_len);
+		ret = client_send(client);
+	}
+	if (ret > 0 && client->in_len == sizeof(client->in))
+		return -EMSGSIZE;
+	return ret;
+}
+
+static int client_ready(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+	struct client *client = arg;
+	ssize_t n;
+	int ret;
+
+	if (revents & EPOLLIN) {
+		n = recv(fd, client->in + client->in_len, sizeof(client->in) - client->in_len,
+			 MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN)) {
+			client_destroy(client);
+			return 0;
+		}
+		client->in_len += n > 0 ? (size_t)n : 0;
+	}
+	ret = client_answer(client);
+	if (ret < 0 || revents & EPOLLERR)
+		client_destroy(client);
+	else
+		sd_event_source_set_io_events(source, ret ? EPOLLIN : EPOLLOUT);
+	return 0;
+}
+
+static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+	struct control *control = arg;
+	struct client *client;
+	int sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)source;
+	(void)revents;
+	if (sock < 0)
+		return 0;
+	client = control->num_clients < MAX_CLIENTS ? calloc(1, sizeof(*client)) : NULL;
+	if (!client || sd_event_add_io(control->vm->loop, &client->source, sock, EPOLLIN,
+				       client_ready, client) < 0) {
+		free(client);
+		close(sock);
+		return 0;
+	}
+	client->control = control;
+	client->fd = sock;
+	control->num_clients++;
+	LIST_INSERT_HEAD(&control->clients, client, others);
+	return 0;
+}
+
+int control_create(struct control **out, struct vm *vm, int listen_fd)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int ret;
+
+	if (!control)
+		return -ENOMEM;
+	control->vm = vm;
+	control->fd = listen_fd;
+	control->began = stats_now();
+	LIST_INIT(&control->clients);
+	ret = sd_event_add_io(vm->loop, &control->source, listen_fd, EPOLLIN, on_connect, control);
+	if (ret < 0) {
+		free(control);
+		return ret;
+	}
+	*out = control;
+	return 0;
+}
+
+void control_destroy(struct control *control)
+{
+	struct client *client;
+
+	while ((client = LIST_FIRST(&control->clients)))
+		client_destroy(client); /* NOLINT: LIST is beyond the analyser */
+	sd_event_source_unref(control->source);
+	close(control->fd);
+	free(control);
+}

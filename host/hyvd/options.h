@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What hyvd was told to do: see options.c */
+#ifndef HYVD_OPTIONS_H
+#define HYVD_OPTIONS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <hyv/wire.h>
+#include "limit.h"
+
+/**
+ * struct options - from the command line and the configuration file
+ * @config: the file, or ""
+ * @socket: for QEMU
+ * @control: for hyvctl, or "" for none
+ * @name: the VM's, in messages
+ * @devices: names of the host's devices, @num_devices of them
+ * @window_size: bytes
+ * @poll_us: how long to look for doorbells after the last one
+ * @limits: LIMIT_NONE where there is none
+ * @sandbox: give up what is not needed any more
+ * @check: only look whether the configuration is right
+ */
+struct options {
+	char config[PATH_MAX];
+	char socket[PATH_MAX];
+	char control[PATH_MAX];
+	char name[64];
+	char devices[HYV_MAX_DEVICES][NAME_MAX + 1];
+	unsigned int num_devices;
+	uint64_t window_size;
+	uint64_t poll_us;
+	uint64_t limits[LIMIT_COUNT];
+	bool verbose;
+	bool sandbox;
+	bool check;
+};
+
+/**
+ * options_parse() - the command line, and the file it names; what both say, the command line
+ * decides. Ends the process, with a message, when the command line is wrong.
+ *
+ * Return: 0, or -EINVAL when the file is wrong, after a message for each of its errors.
+ */
+int options_parse(struct options *opt, int argc, char **argv);
+
+/** parse_window_size(), parse_poll_us() - Return: whether @text is one */
+bool parse_window_size(const char *text, uint64_t *size);
+bool parse_poll_us(const char *text, uint64_t *us);
+
+#endif

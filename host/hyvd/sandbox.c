@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A guest that takes hyvd over should gain nothing but its own VM: hyvd keeps no capability but one,
+ * cannot get others, and may make only the system calls below. What it opened remains: the device,
+ * the window, the guest's memory.
+ *
+ * First capabilities, then files and threads, then system calls: rdma_cm accepts commands only with
+ * the very credentials that opened it, and a capability is dropped for one thread alone.
+ *
+ * When a new feature is killed (SIGSYS; the kernel's log has the system call's number), add what it
+ * needs here; 'strace -f hyvd --no-sandbox ...' shows it.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/sockios.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <hyv/window.h>
+#include <rdma/rdma_user_ioctl.h>
+#include "sandbox.h"
+
+/* what of the guest may listen below port 1024; nothing else needs any */
+#define KEPT_CAPABILITIES (1u << CAP_NET_BIND_SERVICE)
+
+/* What verbs need. A line for each is what clang-format would make of it. */
+/* clang-format off */
+static const char *const allowed[] = {
+	/* the rings, QEMU, hyvctl, the device's events */
+	"read", "write", "readv", "writev", "recvfrom", "recvmsg", "sendto", "sendmsg", "shutdown",
+	"accept", "accept4", "getsockopt", "setsockopt", "getsockname", "eventfd2", "signalfd4",
+	"poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl",
+	"timerfd_create", "timerfd_settime",
+	/* uverbs files of the guest's processes, sysfs */
+	"openat", "close", "fcntl", "fstat", "fstatfs", "newfstatat", "statx", "lseek", "pread64",
+	"dup", "unlink", "unlinkat",
+	/* guest memory, malloc */
+	"munmap", "mremap", "madvise", "brk", "memfd_create", "ftruncate", "fallocate",
+	/* threads, time, the end */
+	"futex", "sched_yield", "sched_getaffinity", "nanosleep", "clock_nanosleep", "clock_gettime",
+	"gettimeofday", "getrandom", "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid",
+	"uname", "sysinfo", "prlimit64", "getrlimit", "rseq", "set_robust_list", "rt_sigaction",
+	"rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "exit", "exit_group",
+};
+/* clang-format on */
+
+/** struct rule - a system call that is allowed with one argument masked and compared */
+struct rule {
+	const char *name;
+	unsigned int arg;
+	uint64_t mask;
+	uint64_t value;
+};
+
+static const struct rule rules[] = {
+	{ "ioctl", 1, UINT32_MAX, RDMA_VERBS_IOCTL },
+	{ "ioctl", 1, UINT32_MAX, HYV_WINDOW_MAP },
+	{ "ioctl", 1, UINT32_MAX, HYV_WINDOW_UNMAP },
+	{ "ioctl", 1, UINT32_MAX, SIOCOUTQ }, /* vu_window.c's, of QEMU's socket */
+	{ "mmap", 2, PROT_EXEC, 0 },
+	{ "mprotect", 2, PROT_EXEC, 0 },
+	{ "socket", 0, UINT32_MAX, AF_UNIX }, /* the journal's */
+};
+
+int sandbox_drop(void)
+{
+	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	unsigned int i;
+
+	/* CAP_IPC_LOCK's work; the VM's limit of registered pages is the limit */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	for (i = 0; i < 64; i++)
+		if (!(KEPT_CAPABILITIES >> (i % 32) & (i < 32)))
+			prctl(PR_CAPBSET_DROP, i, 0, 0,
+			      0); /* root's alone, others have none to lose */
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capget, &hdr, caps))
+		return -errno;
+	for (i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		caps[i].permitted &= i ? 0 : KEPT_CAPABILITIES;
+		caps[i].effective = caps[i].permitted;
+		caps[i].inheritable = 0;
+	}
+	return syscall(SYS_capset, &hdr, caps) ? -errno : 0;
+}
+
+static int add_rules(scmp_filter_ctx filter)
+{
+	size_t i;
+	int nr, ret = 0;
+
+	for (i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !ret; i++) {
+		nr = seccomp_syscall_resolve_name(allowed[i]);
+		if (nr != __NR_SCMP_ERROR)
+			ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 0);
+	}
+	for (i = 0; i < sizeof(rules) / sizeof(rules[0]) && !ret; i++)
+		ret = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name(rules[i].name), 1,
+			SCMP_CMP(rules[i].arg, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value));
+	/* abort() */
+	return ret ? ret :
+		     seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+				      SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid()));
+}
+
+int sandbox_enter(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int ret;
+
+	if (!filter)
+		return -ENOMEM;
+	ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (!ret)
+		ret = add_rules(filter);
+	if (!ret)
+		ret = seccomp_load(filter);
+	seccomp_release(filter);
+	return ret;
+}

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves that an operator can limit VMs, see what they have and do, and that hyvd keeps to itself: a wrong configuration starts nothing,
+# a guest over a limit gets ENOMEM and sees its limits, a guest over its rate waits, another VM does not notice; hyvctl and its metrics
+# under traffic; the sandbox; the journal's fields.
+# lab: --guests 0 --timeout 1200
+. /hyv/tests/e2e/common.bash
+
+# says_all FILE REGEX...: the file has a line for each
+says_all() {
+	local file=$1
+	shift
+	for regex; do says "$file" "$regex" || { echo "no '$regex'"; return 1; }; done
+}
+ctl() { hyvctl --dir "$RUN" "$@"; }
+# column N LIMIT NUMBER: of the table of guest N's limits
+column() { ctl limit "$1" | awk -v l="$2" -v c="$3" '$1 == l {print $c}'; }
+used() { column "$1" "$2" 2; }
+refused() { column "$1" "$2" 4; }
+# makes N KIND MOST REGEX: guest N makes objects until REGEX tells the end
+makes() { guest "$1" verbs_limits "$2" "$3" </dev/null >"$RUN/makes" && says "$RUN/makes" "^$2: $4"; }
+attr() { guest "$1" ibv_devinfo -v </dev/null | awk -v a="$2:" '$1 == a {print $2}'; }
+
+wrong_configuration() {
+	local code=0
+	printf 'devices:\n- rxe0\n- rxe9\nlimits:\n  qps: many\n  tea: 1\n' >"$RUN/bad.yaml"
+	rm -f "$RUN/bad.sock"
+	hyvd --config "$RUN/bad.yaml" >"$RUN/out" 2>&1 </dev/null || code=$?
+	equal $code 78 && says_all "$RUN/out" 'bad.yaml:3: .*rxe9.*there are: rxe0 \(' 'bad.yaml:5: .*many' 'bad.yaml:6: .*tea.*qps' &&
+		not test -e "$RUN/bad.sock" && not test -e "$RUN/bad.ctl"
+}
+original_form() {
+	cat /sys/class/infiniband/rxe0/node_guid >"$RUN/guids" && hyvd --check --config "$RUN/guids" && sed -i s/^./g/ "$RUN/guids" &&
+		not hyvd --check --config "$RUN/guids"
+}
+sandboxed() {
+	local task
+	for task in /proc/"$(hyvd_pid "$1")"/task/*/status; do
+		says_all "$task" '^NoNewPrivs:.*1$' '^Seccomp:.*2$' '^CapEff:.*0000000000000400$' '^CapPrm:.*0000000000000400$' || return
+	done
+}
+# the VM's fields and those of a line about a device
+journal_fields() { says_all "$RUN/journal" '^MESSAGE=device 0: rxe0' '^HYV_VM=2$' '^HYV_DEVICE=rxe0$' '^PRIORITY=6$' '^SYSLOG_IDENTIFIER=hyvd$'; }
+
+native_device
+check "a wrong configuration has all its errors told, and starts nothing" wrong_configuration
+check "a list of GUIDs is a configuration" original_form
+
+baseline_save
+cat >"$RUN/1.yaml" <<-CONFIG
+	devices:
+	- guid: $(cat /sys/class/infiniband/rxe0/node_guid)
+	limits: { contexts: 8, pds: 5, cqs: 6, qps: 3, srqs: 2, mrs: 4, ahs: 3, mws: 2, pages: 100 }
+CONFIG
+check "a daemon starts from a file" hyvd_start 1 -- --config "$RUN/1.yaml" --control "$RUN/1.ctl"
+mkdir -p /run/systemd/journal
+socat -u UNIX-RECV:/run/systemd/journal/socket "CREATE:$RUN/journal" & SOCAT=$!
+wait_for 10 test -S /run/systemd/journal/socket
+: >"$RUN/hyvd-2.log"
+JOURNAL_STREAM=$(stat -c %d:%i "$RUN/hyvd-2.log") hyvd_start 2 rxe0 -- --name 2 --control "$RUN/2.ctl"
+check "the journal gets lines with VM and device" wait_for 10 journal_fields
+check "both daemons are in the sandbox, all threads" eval 'sandboxed 1 && sandboxed 2'
+vm_start 1
+vm_start 2
+check "guest 1 is up" eval 'vm_wait 1 && guest_hyv_up 1'
+check "guest 2 is up" eval 'vm_wait 2 && guest_hyv_up 2'
+
+check "guest 1 sees its limits" equal "$(attr 1 max_qp) $(attr 1 max_cq) $(attr 1 max_mr) $(attr 1 max_pd) $(attr 1 max_srq) $(attr 1 max_ah) $(attr 1 max_mr_size)" \
+	"3 6 4 5 2 3 0x64000"
+check "guest 2 sees the host's" equal "$(attr 2 max_qp)" "$(ibv_devinfo -v -d rxe0 | awk '$1 == "max_qp:" {print $2}')"
+# verbs_limits itself has a context, a PD and a CQ
+for what in "contexts 7" "pds 4" "cqs 5" "qps 3" "srqs 2" "mrs 4" "ahs 3" "mws 2"; do
+	check "guest 1 gets ENOMEM beyond its limit: $what" makes 1 "${what% *}" 50 "${what#* }, then ENOMEM"
+done
+check "what dies with its process is given back" equal "$(for k in contexts pds cqs qps srqs mrs ahs mws pages window; do used 1 $k; done | xargs)" "0 0 0 0 0 0 0 0 0 0"
+check "refusals are counted" test "$(refused 1 qps)" -ge 1
+check "hyvd says so" says "$RUN/hyvd-1.log" 'over its limit of 3: refused'
+check "a limit is changed while the VM runs" eval 'ctl limit 1 qps=none cqs=none mrs=none pages=100 && makes 1 qps 10 "10, then enough"'
+check "pages are counted per registration" eval 'makes 1 mrs 50 "6, then ENOMEM"'	# of 16 pages each, of the same memory
+check "hyvctl refuses what is no limit" eval 'not ctl limit 1 tea=1 && not ctl limit 9 qps=1'
+ctl limit 1 pds=none pages=none contexts=none >/dev/null
+
+traffic() { pair 1 2 ibv_rc_pingpong -s 4096 -n 5000 -c; }
+under_traffic() {
+	wait_for 60 eval '[[ $(used 1 qps) == 1 && $(used 2 qps) == 1 ]]' && ctl list && ctl show 1 --objects >"$RUN/show" && ctl stats 2 >"$RUN/stats" &&
+		says_all "$RUN/show" 'guest connected' '^qps +1 ' ' qp ' && says_all "$RUN/stats" '^create_qp +[1-9]' '^reg_mr +[1-9]' &&
+		ctl watch 2 -n 2 -i 0.5 | grep PER-SECOND &&
+		ctl metrics --output "$RUN/hyv.prom" && says_all "$RUN/hyv.prom" '^hyv_guest_connected\{vm="1"\} 1$' \
+		'^hyv_used\{vm="2",resource="qps"\} 1$' '^hyv_operation_seconds_count\{vm="1",operation="create_qp"\} [1-9]'
+}
+# shellcheck disable=SC2034 # pair's, which would ask in a subshell
+GID_OF[1]=$(gid_of 1) GID_OF[2]=$(gid_of 2)
+traffic >"$RUN/traffic" 2>&1 & TRAFFIC=$!
+check "hyvctl shows a pingpong while it runs" under_traffic
+wait $TRAFFIC && CODE=0 || CODE=$?
+check "the pingpong did not mind" equal $CODE 0
+
+# 1000 operations at 100 a second, of which 100 at once: 9 seconds; guest 2 has no such limit
+ctl limit 1 ops=100 >/dev/null
+guest 1 verbs_limits rate 500 </dev/null >"$RUN/rate1" 2>&1 & RATE=$!
+check "guest 2 works while guest 1 waits" makes 2 pds 50 "50, then enough"
+check "and is not done earlier" kill -0 $RATE
+wait $RATE && CODE=0 || CODE=$?
+check "a guest over its rate is served all the same" equal $CODE 0
+check "but slower" awk '/^rate: 500/ && $5 >= 8 && $5 < 20 {slow = 1} END {exit !slow}' "$RUN/rate1"
+check "waiting is counted" test "$(refused 1 ops)" -ge 100
+ctl limit 1 ops=none >/dev/null
+check "RDMA works under limits and in the sandbox" pair 1 2 ibv_rc_pingpong -s 65536 -n 50 -c -e
+
+for n in 1 2; do
+	vm_stop $n
+	check "daemon $n ends in order when QEMU does" wait_for 20 gone "$(hyvd_pid $n)"
+done
+check "nothing is left on the host" baseline_check
+check "the control sockets went with the VMs" eval 'wait_for 10 not test -e "$RUN/1.ctl" && not test -e "$RUN/2.ctl"'
+kill $SOCAT

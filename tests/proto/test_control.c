@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * control.c over a real socket, in front of a made-up VM; and the real hyvctl (HYVCTL, set by meson)
+ * in front of that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "context.h"
+#include "control.h"
+#include "vm.h"
+
+/** struct fixture - a VM "vm1" with a device and a context with two QPs on it, and its control socket */
+struct fixture {
+	struct vm vm;
+	struct device device;
+	struct context ctx;
+	struct obj qps[2];
+	char dir[32];
+	char path[64];
+};
+
+static void release(struct obj *obj)
+{
+	(void)obj;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	static const struct hyv_provider provider = { .name = "fake" };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), i;
+
+	strcpy(f->dir, "/tmp/hyv-test-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->path, sizeof(f->path), "%s/vm1.ctl", f->dir);
+	strcpy(addr.sun_path, f->path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 20), 0);
+	assert_true(sd_event_new(&f->vm.loop) >= 0);
+	limit_init(&f->vm.limits);
+	f->vm.name = "vm1";
+	f->vm.objtab = objtab_create();
+	f->vm.devices[0] = &f->device;
+	f->vm.num_devices = 1;
+	strcpy(f->device.name, "rxe0");
+	f->device.provider = &provider;
+	f->device.info.node_guid = 0x0123456789abcdef;
+	f->ctx.device = &f->device;
+	TAILQ_INIT(&f->ctx.children);
+	obj_init(f->vm.objtab, &f->ctx.obj, OBJ_CONTEXT, NULL, release);
+	f->ctx.obj.context = &f->ctx;
+	objtab_publish(f->vm.objtab, &f->ctx.obj);
+	for (i = 0; i < 2; i++) {
+		obj_init(f->vm.objtab, &f->qps[i], OBJ_QP, &f->ctx, release);
+		f->qps[i].handle = 70 + i;
+		objtab_publish(f->vm.objtab, &f->qps[i]);
+		limit_charge(&f->vm.limits, &f->ctx.charges, LIMIT_QPS, 1);
+	}
+	stats_add(&f->vm.stats, HYV_OP_CREATE_QP, 0, 3000);
+	stats_add(&f->vm.stats, HYV_OP_CREATE_QP, -ENOMEM, 5000);
+	assert_int_equal(control_create(&f->vm.control, &f->vm, fd), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	control_destroy(f->vm.control);
+	objtab_remove_context(f->vm.objtab, &f->ctx);
+	objtab_destroy(f->vm.objtab);
+	sd_event_unref(f->vm.loop);
+	unlink(f->path);
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+static int connect_to(struct fixture *f)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(addr.sun_path, f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+/* let the daemon work until it has nothing to do */
+static void pump(struct fixture *f)
+{
+	while (sd_event_run(f->vm.loop, 5000) > 0)
+		;
+}
+
+/* all lines that are there. Return: how many, or -1 when the daemon has hung up */
+static int receive(struct fixture *f, int fd, char *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+	int lines = 0;
+
+	do {
+		pump(f);
+		n = recv(fd, buf + len, size - 1 - len, MSG_DONTWAIT);
+		len += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	buf[len] = '\0';
+	if (!n && !len)
+		return -1;
+	for (n = 0; buf[n]; n++)
+		lines += buf[n] == '\n';
+	return lines;
+}
+
+/* send text and Return: the one answer */
+static json_t *ask(struct fixture *f, int fd, const char *text)
+{
+	char buf[1 << 16];
+	json_t *answer;
+
+	assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+	assert_int_equal(receive(f, fd, buf, sizeof(buf)), 1);
+	answer = json_loads(buf, 0, NULL);
+	assert_non_null(answer);
+	return answer;
+}
+
+static void refused(struct fixture *f, int fd, const char *text, const char *why)
+{
+	json_t *answer = ask(f, fd, text);
+
+	assert_true(json_is_false(json_object_get(answer, "ok")));
+	assert_non_null(strstr(json_string_value(json_object_get(answer, "error")), why));
+	json_decref(answer);
+}
+
+static void show_tells_what_there_is(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f), ok, used, qps, handle;
+	json_t *answer = ask(f, fd, "{\"cmd\":\"show\",\"objects\":true}\n");
+	const char *name, *guid, *device, *type;
+	json_t *max;
+
+	assert_int_equal(json_unpack(answer,
+				     "{s:b, s:s, s:[{s:s, s:s}], s:{s:{s:i, s:o}}, s:[{s:s, s:i}]}",
+				     "ok", &ok, "name", &name, "devices", "name", &device, "guid",
+				     &guid, "limits", "qps", "used", &used, "max", &max, "contexts",
+				     "device", &type, "qps", &qps),
+			 0);
+	assert_true(ok);
+	assert_string_equal(name, "vm1");
+	assert_string_equal(device, "rxe0");
+	assert_string_equal(guid, "0123:4567:89ab:cdef");
+	assert_int_equal(used, 2);
+	assert_true(json_is_null(max));
+	assert_int_equal(qps, 2);
+	assert_int_equal(json_array_size(json_object_get(answer, "objects")), 2);
+	assert_int_equal(json_unpack(json_array_get(json_object_get(answer, "objects"), 1),
+				     "{s:s, s:i}", "type", &type, "handle", &handle),
+			 0);
+	assert_string_equal(type, "qp");
+	assert_int_equal(handle, 71);
+	json_decref(answer);
+	answer = ask(f, fd, "{\"cmd\":\"show\"}\n");
+	assert_null(json_object_get(answer, "objects"));
+	json_decref(answer);
+	close(fd);
+}
+
+static void limits_change_all_or_none(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f);
+	json_t *answer =
+		ask(f, fd, "{\"cmd\":\"limit\",\"set\":{\"qps\":\"3\",\"pages\":\"1M\"}}\n");
+
+	assert_true(json_is_true(json_object_get(answer, "ok")));
+	json_decref(answer);
+	assert_int_equal(f->vm.limits.max[LIMIT_QPS], 3);
+	assert_int_equal(f->vm.limits.max[LIMIT_PAGES], 1 << 20);
+	refused(f, fd, "{\"cmd\":\"limit\",\"set\":{\"qps\":\"4\",\"tea\":\"1\"}}\n",
+		"no such limit");
+	refused(f, fd, "{\"cmd\":\"limit\",\"set\":{\"qps\":\"4\",\"cqs\":\"x\"}}\n",
+		"is a number");
+	refused(f, fd, "{\"cmd\":\"limit\",\"set\":{\"qps\":\"4\",\"cqs\":5}}\n", "is a number");
+	assert_int_equal(f->vm.limits.max[LIMIT_QPS], 3);
+	json_decref(ask(f, fd, "{\"cmd\":\"limit\",\"set\":{\"qps\":\"none\"}}\n"));
+	assert_int_equal(f->vm.limits.max[LIMIT_QPS], LIMIT_NONE);
+	close(fd);
+}
+
+static void nonsense_is_answered_and_the_next_request_too(void **state)
+{
+	static const char *const bad[] = {
+		"\n", "{\n", "[]\n", "1\n", "nul\n", "{\"cmd\":1,\"cmd\":2}\n", "{\"a\":\xff}\n"
+	};
+	struct fixture *f = *state;
+	int fd = connect_to(f);
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		refused(f, fd, bad[i], "no line of JSON");
+	refused(f, fd, "{}\n", "no such command");
+	refused(f, fd, "{\"cmd\":null}\n", "no such command");
+	refused(f, fd, "{\"cmd\":\"rm\"}\n", "no such command");
+	json_decref(ask(f, fd, "{\"cmd\":\"stats\"}\n"));
+	close(fd);
+}
+
+static void lines_may_come_in_pieces_or_several_at_once(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f);
+	char buf[1 << 14];
+
+	assert_int_equal(send(fd, "{\"cmd\":", 7, 0), 7);
+	pump(f);
+	json_decref(ask(f, fd, "\"stats\"}\n"));
+	assert_int_equal(send(fd, "{}\n{}\n{}\n{", 10, 0), 10);
+	assert_int_equal(receive(f, fd, buf, sizeof(buf)), 3);
+	json_decref(ask(f, fd, "}\n"));
+	close(fd);
+}
+
+static void a_line_without_end_is_hung_up_on(void **state)
+{
+	struct fixture *f = *state;
+	char line[4096], buf[64];
+	int fd = connect_to(f);
+
+	memset(line, ' ', sizeof(line));
+	assert_int_equal(send(fd, line, sizeof(line), 0), sizeof(line));
+	assert_int_equal(receive(f, fd, buf, sizeof(buf)), -1);
+	close(fd);
+}
+
+/* It is not read from until it reads; the others do not notice. */
+static void a_client_that_does_not_read_holds_up_nobody(void **state)
+{
+	struct fixture *f = *state;
+	int lazy = connect_to(f), other = connect_to(f), sent = 0, got = 0, n;
+	static char buf[1 << 20];
+
+	while (send(lazy, "{\"cmd\":\"show\"}\n", 15, MSG_DONTWAIT) == 15) {
+		sent++;
+		pump(f);
+		assert_true(sent < 100000);
+	}
+	json_decref(ask(f, other, "{\"cmd\":\"show\"}\n"));
+	while ((n = receive(f, lazy, buf, sizeof(buf))) > 0)
+		got += n;
+	assert_int_equal(got, sent);
+	close(lazy);
+	close(other);
+}
+
+static void there_is_room_for_16_clients(void **state)
+{
+	struct fixture *f = *state;
+	int fds[17], i;
+	char buf[64];
+
+	for (i = 0; i < 17; i++)
+		fds[i] = connect_to(f);
+	pump(f);
+	assert_int_equal(receive(f, fds[16], buf, sizeof(buf)), -1);
+	json_decref(ask(f, fds[15], "{\"cmd\":\"stats\"}\n"));
+	close(fds[0]);
+	close(fds[16]);
+	pump(f);
+	fds[0] = connect_to(f);
+	json_decref(ask(f, fds[0], "{\"cmd\":\"stats\"}\n"));
+	for (i = 0; i < 16; i++)
+		close(fds[i]);
+	pump(f);
+}
+
+static char out[1 << 16];
+
+/* run hyvctl with these arguments; what it prints is in "out". Return: its exit code */
+static int hyvctl(struct fixture *f, const char *args)
+{
+	char line[512];
+	size_t len = 0;
+	FILE *p;
+	int status;
+
+	snprintf(line, sizeof(line), "exec %s --dir %s %s 2>&1", HYVCTL, f->dir, args);
+	p = popen(line, "r");
+	assert_non_null(p);
+	fcntl(fileno(p), F_SETFL, O_NONBLOCK);
+	for (;;) {
+		ssize_t n = read(fileno(p), out + len, sizeof(out) - 1 - len);
+
+		if (!n)
+			break;
+		len += n > 0 ? (size_t)n : 0;
+		sd_event_run(f->vm.loop, 1000);
+	}
+	out[len] = '\0';
+	status = pclose(p);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void prints(const char *text)
+{
+	if (!strstr(out, text))
+		fail_msg("'%s' is not in:\n%s", text, out);
+}
+
+static void hyvctl_prints_tables(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(hyvctl(f, "list"), 0);
+	prints("vm1");
+	prints("rxe0\n");
+	assert_int_equal(hyvctl(f, "show vm1 --objects"), 0);
+	prints("guest not connected");
+	prints("0123:4567:89ab:cdef");
+	prints("qps          2  none        0  queue pairs\n");
+	prints("71\n");
+	assert_int_equal(hyvctl(f, "stats vm1"), 0);
+	prints("create_qp      2       1  4.0us  <4us  <8us\n");
+	assert_int_equal(hyvctl(f, "watch vm1 -n 2 -i 0.01"), 0);
+	prints("PER-SECOND");
+}
+
+static void hyvctl_prints_json(void **state)
+{
+	static const char *const commands[] = { "--json show vm1", "stats vm1 --json", "list -j",
+						"limit vm1 qps=8 -j" };
+	struct fixture *f = *state;
+	json_t *json;
+	size_t i;
+
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		assert_int_equal(hyvctl(f, commands[i]), 0);
+		json = json_loads(out, 0, NULL);
+		assert_non_null(json);
+		json_decref(json);
+	}
+	assert_int_equal(f->vm.limits.max[LIMIT_QPS], 8);
+}
+
+static void hyvctl_sets_limits(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(hyvctl(f, "limit vm1 qps=5 window=64M"), 0);
+	prints("qps          2         5        0");
+	assert_int_equal(f->vm.limits.max[LIMIT_WINDOW], 64 << 20);
+	assert_int_equal(hyvctl(f, "limit vm1"), 0);
+	prints("67108864");
+	assert_int_equal(hyvctl(f, "limit vm1 qps=none"), 0);
+	assert_int_equal(f->vm.limits.max[LIMIT_QPS], LIMIT_NONE);
+}
+
+static void hyvctl_writes_metrics(void **state)
+{
+	struct fixture *f = *state;
+	char args[128], path[64];
+	struct stat st;
+
+	assert_int_equal(hyvctl(f, "metrics"), 0);
+	prints("# TYPE hyv_operation_seconds histogram\n");
+	prints("hyv_guest_connected{vm=\"vm1\"} 0\n");
+	prints("hyv_used{vm=\"vm1\",resource=\"qps\"} 2\n");
+	prints("hyv_limit{vm=\"vm1\",resource=\"qps\"} +Inf\n");
+	prints("hyv_operation_errors_total{vm=\"vm1\",operation=\"create_qp\"} 1\n");
+	prints("hyv_operation_seconds_bucket{vm=\"vm1\",operation=\"create_qp\",le=\"0.000002\"} 0\n");
+	prints("hyv_operation_seconds_bucket{vm=\"vm1\",operation=\"create_qp\",le=\"0.000004\"} 1\n");
+	prints("hyv_operation_seconds_bucket{vm=\"vm1\",operation=\"create_qp\",le=\"+Inf\"} 2\n");
+	prints("hyv_operation_seconds_sum{vm=\"vm1\",operation=\"create_qp\"} 0.000008000\n");
+	snprintf(path, sizeof(path), "%s/hyv.prom", f->dir);
+	snprintf(args, sizeof(args), "metrics --output %s", path);
+	assert_int_equal(hyvctl(f, args), 0);
+	assert_string_equal(out, "");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0644);
+	assert_true(st.st_size > 1000);
+	unlink(path);
+	assert_int_equal(hyvctl(f, "metrics --output /nowhere/x.prom"), 3);
+}
+
+static void hyvctl_tells_errors_by_its_exit_code(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd;
+
+	assert_int_equal(hyvctl(f, "limit vm1 tea=5"), 1);
+	prints("vm1: there is no such limit");
+	assert_int_equal(hyvctl(f, "limit vm1 qps=x"), 1);
+	assert_int_equal(hyvctl(f, "show vm2"), 2);
+	prints("there is no such VM");
+	assert_int_equal(hyvctl(f, "limit vm1 qps"), 64);
+	assert_int_equal(hyvctl(f, "limit"), 64);
+	assert_int_equal(hyvctl(f, "show"), 64);
+	assert_int_equal(hyvctl(f, "brew vm1"), 64);
+	assert_int_equal(hyvctl(f, ""), 64);
+	/* a daemon that died leaves its socket behind */
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/dead.ctl", f->dir);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd);
+	assert_int_equal(hyvctl(f, "list"), 2);
+	prints("dead: its hyvd is dead");
+	prints("vm1");
+	unlink(addr.sun_path);
+}
+
+#define control_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		control_test(show_tells_what_there_is),
+		control_test(limits_change_all_or_none),
+		control_test(nonsense_is_answered_and_the_next_request_too),
+		control_test(lines_may_come_in_pieces_or_several_at_once),
+		control_test(a_line_without_end_is_hung_up_on),
+		control_test(a_client_that_does_not_read_holds_up_nobody),
+		control_test(there_is_room_for_16_clients),
+		control_test(hyvctl_prints_tables),
+		control_test(hyvctl_prints_json),
+		control_test(hyvctl_sets_limits),
+		control_test(hyvctl_writes_metrics),
+		control_test(hyvctl_tells_errors_by_its_exit_code),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* sandbox.c: what a process in it can do, and what ends it. Each case is a process of its own. */
+#include <errno.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "sandbox.h"
+
+/* Return: the wait status of a process in the sandbox that runs @act, whose result is its exit code */
+static int in_sandbox(int (*act)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		struct rlimit no_core = { 0, 0 };
+
+		setrlimit(RLIMIT_CORE, &no_core);
+		if (sandbox_drop() || sandbox_enter())
+			_exit(99);
+		_exit(act());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void ends(int (*act)(void))
+{
+	int status = in_sandbox(act);
+
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
+		fail_msg("wait status %#x, expected the end by SIGSYS", (unsigned int)status);
+}
+
+static int socket_pair(void)
+{
+	int fds[2];
+
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
+}
+
+static int harmless(void)
+{
+	char *big = malloc(64 << 20);
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	if (!big || fd < 0)
+		return 1;
+	memset(big, 1, 64 << 20);
+	free(big);
+	close(fd);
+	return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+}
+
+static int run_program(void)
+{
+	char *args[] = { "true", NULL };
+
+	return execv("/bin/true", args);
+}
+
+static int internet(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static int trace(void)
+{
+	return (int)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+
+static int new_process(void)
+{
+	return fork();
+}
+
+static int new_code(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+	       MAP_FAILED;
+}
+
+static int data_to_code(void)
+{
+	static char page[8192];
+
+	return mprotect((void *)(((uintptr_t)page + 4095) & ~4095ul), 4096, PROT_READ | PROT_EXEC);
+}
+
+static int terminal(void)
+{
+	return ioctl(0, TIOCSTI, "x");
+}
+
+static int signal_others(void)
+{
+	return (int)syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+static void what_hyvd_does_is_allowed(void **state)
+{
+	int status = in_sandbox(harmless);
+
+	(void)state;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_forbidden_system_call_ends_it(void **state)
+{
+	(void)state;
+	ends(socket_pair);
+	ends(run_program);
+	ends(internet);
+	ends(trace);
+	ends(new_process);
+	ends(new_code);
+	ends(data_to_code);
+	ends(terminal);
+	ends(signal_others);
+}
+
+static int go_pipe[2];
+
+static void *forbidden_in_thread(void *arg)
+{
+	char c;
+
+	if (read(go_pipe[0], &c, 1) == 1)
+		syscall(SYS_ptrace, PTRACE_TRACEME, 0, NULL, NULL);
+	return arg;
+}
+
+/* The threads of the pool are there before the filter is. */
+static void threads_that_were_there_before_are_in_it(void **state)
+{
+	pthread_t thread;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(go_pipe), 0);
+	pid = fork();
+	if (!pid) {
+		if (sandbox_drop() || pthread_create(&thread, NULL, forbidden_in_thread, NULL) ||
+		    sandbox_enter() || write(go_pipe[1], "x", 1) != 1)
+			_exit(99);
+		pthread_join(thread, NULL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	close(go_pipe[0]);
+	close(go_pipe[1]);
+}
+
+/* Return: the exit code of a process that dropped its rights and then looks at them */
+static int look(void)
+{
+	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+	uint32_t kept = 1u << CAP_NET_BIND_SERVICE;
+
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return 1;
+	if (syscall(SYS_capget, &hdr, caps))
+		return 2;
+	if ((caps[0].effective | caps[0].permitted) & ~kept || caps[1].effective ||
+	    caps[1].permitted)
+		return 3;
+	if (caps[0].inheritable || caps[1].inheritable)
+		return 4;
+	if (!geteuid() && prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0)
+		return 5;
+	return 0;
+}
+
+static void capabilities_are_gone(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(sandbox_drop() ? 99 : look());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_hyvd_does_is_allowed),
+		cmocka_unit_test(a_forbidden_system_call_ends_it),
+		cmocka_unit_test(threads_that_were_there_before_are_in_it),
+		cmocka_unit_test(capabilities_are_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
