@@ -5,6 +5,7 @@
  * doorbells as long as they are awake.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,10 +275,13 @@ static int run(struct vm *vm)
 static void lay_out_anew(char **argv)
 {
 	int persona = personality(0xffffffff);
+	char path[PATH_MAX] = "";
 
+	/* not /proc/self/exe itself: it would become our name */
 	if (persona >= 0 && !(persona & ADDR_COMPAT_LAYOUT) &&
-	    personality((unsigned long)persona | ADDR_COMPAT_LAYOUT) >= 0)
-		execv("/proc/self/exe", argv);
+	    personality((unsigned long)persona | ADDR_COMPAT_LAYOUT) >= 0 &&
+	    readlink("/proc/self/exe", path, sizeof(path) - 1) > 0)
+		execv(path, argv);
 }
 
 int main(int argc, char **argv)
