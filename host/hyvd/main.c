@@ -321,9 +321,9 @@ int main(int argc, char **argv)
 		ret = run(&vm);
 		session_end(&vm);
 		unlink(opt.socket);
-		if (opt.control[0])
-			unlink(opt.control);
 	}
+	if (vm.control)
+		unlink(opt.control);
 	vm_exit(&vm);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
 }
