@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "cm.h"
 #include "dispatch.h"
 #include "log.h"
 #include "session.h"
@@ -30,6 +31,8 @@ struct options {
 	const char *name;
 	const char *devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
+	const char *addresses[VM_MAX_ADDRESSES];
+	unsigned int num_addresses;
 	uint64_t window_size;
 	unsigned int poll_us;
 	bool verbose;
@@ -41,6 +44,9 @@ static const struct argp_option option_table[] = {
 	{ "socket", 's', "PATH", 0, "UNIX socket to make for QEMU (required)", 0 },
 	{ "device", 'd', "NAME", 0,
 	  "RDMA device of the host that the VM may use, as 'rdma link' shows it; may be given several times (required)",
+	  0 },
+	{ "address", 'a', "IP", 0,
+	  "address on a device's netdev that the VM may use, and nobody else does; may be given several times (default: none, and no connections by rdma_cm)",
 	  0 },
 	{ "name", 'n', "NAME", 0, "name of the VM in messages (default: the socket's file name)",
 	  0 },
@@ -87,6 +93,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (opt->num_devices == HYV_MAX_DEVICES)
 			argp_error(state, "more than %u devices", HYV_MAX_DEVICES);
 		opt->devices[opt->num_devices++] = arg;
+		break;
+	case 'a':
+		if (opt->num_addresses == VM_MAX_ADDRESSES)
+			argp_error(state, "more than %u addresses", VM_MAX_ADDRESSES);
+		opt->addresses[opt->num_addresses++] = arg;
 		break;
 	case 'n':
 		opt->name = arg;
@@ -290,6 +301,16 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 		if (ret)
 			return ret;
 	}
+	for (i = 0; i < opt->num_addresses; i++) {
+		ret = gid_add_address(vm, opt->addresses[i]);
+		if (ret)
+			return ret;
+	}
+	if (opt->num_addresses) {
+		ret = cm_create(&vm->cm, vm);
+		if (ret)
+			return ret;
+	}
 	vm->window_size = opt->window_size;
 	ret = doorbell_create(&vm->doorbell, vm, opt->poll_us);
 	if (!ret)
@@ -314,6 +335,8 @@ static void vm_exit(struct vm *vm)
 		device_close(vm, vm->devices[i]);
 	if (vm->pool)
 		pool_destroy(vm->pool); /* the last contexts are closed here */
+	if (vm->cm)
+		cm_destroy(vm->cm);
 	if (vm->window)
 		window_destroy(vm->window);
 	if (vm->doorbell)

@@ -10,12 +10,14 @@
 #include "device.h"
 #include "doorbell.h"
 #include "event.h"
+#include "gid.h"
 #include "gmem.h"
 #include "objtab.h"
 #include "pool.h"
 #include "vu_dev.h"
 #include "window.h"
 
+struct cm;
 struct cmd;
 struct dispatch;
 
@@ -23,6 +25,8 @@ struct dispatch;
  * struct vm - everything that belongs to the VM
  * @life: secret number that tells the guest that this daemon lives
  * @devices: the host devices it may use, @num_devices of them
+ * @addresses: addresses of the host that are the VM's, @num_addresses of them
+ * @cm: connections; NULL without addresses
  * @num_contexts: uverbs contexts of the guest that are open
  * @window_is_live: the guest sees the window since the rings were started last
  * @hello: the HYV_OP_HELLO that waits for the window, or NULL
@@ -41,6 +45,9 @@ struct vm {
 	struct pool *pool;
 	struct device *devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
+	struct address addresses[VM_MAX_ADDRESSES];
+	unsigned int num_addresses;
+	struct cm *cm;
 	atomic_uint num_contexts;
 	uint64_t life;
 	uint64_t window_size;
