@@ -141,7 +141,7 @@ static bool tell_device(struct hyv_dev *hyv, u32 id, u32 type, u32 code, u32 por
 	struct hyv_ibdev *dev;
 	unsigned long flags;
 
-	if (type != HYV_EVENT_ASYNC || id >= hyv->num_devices || !is_device_event(code))
+	if (type != HYV_EVENT_ASYNC || id >= HYV_MAX_DEVICES || !is_device_event(code))
 		return false;
 
 	xa_lock_irqsave(&hyv->objects, flags);
