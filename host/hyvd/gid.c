@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static int read_host_table(const struct device *dev, struct ib_uverbs_gid_entry 
 	ret = uverbs_call(dev->own->fd, dev->provider->driver_id, &call);
 	if (ret) {
 		free(entries);
-		return ret;
+		return ret < 0 ? ret : -EIO;
 	}
 	*out = entries;
 	return (int)num;
@@ -122,38 +123,35 @@ static uint32_t count_bits(const uint8_t *mask, size_t len)
 	return bits;
 }
 
+/* the bytes of an IP address, @len of them, or NULL if it is not one of that length */
+static const uint8_t *bytes_of(const struct sockaddr *addr, size_t len)
+{
+	if (addr && addr->sa_family == AF_INET && len == 4)
+		return (const uint8_t *)addr + offsetof(struct sockaddr_in, sin_addr);
+	if (addr && addr->sa_family == AF_INET6 && len == 16)
+		return (const uint8_t *)addr + offsetof(struct sockaddr_in6, sin6_addr);
+	return NULL;
+}
+
 /* the subnet as the host's netdev has it; a subnet of its own if that cannot be found out */
 static uint32_t find_prefix_len(const struct address *address)
 {
 	bool is_v4 = !memcmp(address->gid, v4_prefix, sizeof(v4_prefix));
-	uint32_t len = is_v4 ? 32 : 128;
+	size_t len = is_v4 ? 4 : 16;
+	uint32_t prefix_len = (uint32_t)len * 8;
 	struct ifaddrs *all, *one;
 
 	if (getifaddrs(&all))
-		return len;
+		return prefix_len;
 	for (one = all; one; one = one->ifa_next) {
-		const struct sockaddr_in *in = (const void *)one->ifa_addr;
-		const struct sockaddr_in6 *in6 = (const void *)one->ifa_addr;
+		const uint8_t *ip = bytes_of(one->ifa_addr, len);
+		const uint8_t *mask = bytes_of(one->ifa_netmask, len);
 
-		if (!one->ifa_addr || !one->ifa_netmask)
-			continue;
-		if (is_v4 && in->sin_family == AF_INET &&
-		    !memcmp(&in->sin_addr, address->gid + sizeof(v4_prefix), 4))
-			len = count_bits(
-				(const void *)&(
-					(const struct sockaddr_in *)(const void *)one->ifa_netmask)
-					->sin_addr,
-				4);
-		else if (!is_v4 && in6->sin6_family == AF_INET6 &&
-			 !memcmp(&in6->sin6_addr, address->gid, 16))
-			len = count_bits(
-				(const void *)&(
-					(const struct sockaddr_in6 *)(const void *)one->ifa_netmask)
-					->sin6_addr,
-				16);
+		if (ip && mask && !memcmp(ip, address->gid + 16 - len, len))
+			prefix_len = count_bits(mask, len);
 	}
 	freeifaddrs(all);
-	return len;
+	return prefix_len;
 }
 
 static struct device *find_device_with(struct vm *vm, const struct address *address)
