@@ -18,6 +18,8 @@
  * not. So the host moves the queue pair to RTR and RTS, and what applications (librdmacm) do to it
  * on rdma_cm's behalf is known by its mask and left out, see hyv_cm_modify_qp().
  */
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <net/ipv6.h>
 
@@ -25,6 +27,9 @@
 
 /* how long a request is kept whose listener has gone: iw_cm does not say whether it took it */
 #define REQUEST_PATIENCE (20 * HZ)
+
+/* how often to look whether the process that connects is dying: see is_dying() */
+#define LOOK_INTERVAL HZ
 
 /* what rdma_cm has an application set with INIT and RTR, of an iWARP device; RTS has no state */
 #define IW_INIT_MASK (IB_QP_STATE | IB_QP_ACCESS_FLAGS | IB_QP_PORT)
@@ -56,6 +61,8 @@ static void cm_put(struct hyv_cm *cm)
 
 	if (!refcount_dec_and_test(&cm->ref))
 		return;
+	if (cm->task)
+		put_task_struct(cm->task);
 	kfree(cm);
 	if (atomic_dec_and_test(&dev->num_cms))
 		wake_up(&dev->cms_gone);
@@ -309,6 +316,15 @@ static bool take_event(struct hyv_cm *cm)
 	return more;
 }
 
+/*
+ * iw_cm lets nobody destroy a connection before its CONNECT_REPLY, not even a process that is
+ * killed, and would have to wait for the host's time-outs, a minute or more.
+ */
+static bool is_dying(const struct hyv_cm *cm)
+{
+	return READ_ONCE(cm->task->signal->flags) & SIGNAL_GROUP_EXIT;
+}
+
 static void ask_host(struct work_struct *work)
 {
 	struct hyv_cm *cm = container_of(to_delayed_work(work), struct hyv_cm, work);
@@ -316,8 +332,12 @@ static void ask_host(struct work_struct *work)
 	mutex_lock(&cm->lock);
 	if (cm->state == HYV_CM_STATE_REQUESTED)
 		end(cm, 0, NULL);
+	if (cm->state == HYV_CM_STATE_CONNECTING && is_dying(cm))
+		end(cm, -ECONNRESET, NULL);
 	while (READ_ONCE(cm->state) != HYV_CM_STATE_OVER && take_event(cm))
 		cond_resched();
+	if (cm->state == HYV_CM_STATE_CONNECTING)
+		queue(cm, LOOK_INTERVAL);
 	mutex_unlock(&cm->lock);
 	cm_put(cm);
 }
@@ -429,6 +449,7 @@ int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
 	}
 	cm->iw = iw;
 	iw->add_ref(iw);
+	cm->task = get_task_struct(current);
 	/* what the host said before it was published, nobody has heard */
 	queue(cm, 0);
 	mutex_unlock(&cm->lock);

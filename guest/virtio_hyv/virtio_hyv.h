@@ -233,6 +233,7 @@ struct hyv_qp {
  * @iw: iw_cm's, referenced unless it is a listener's; NULL for a request, and when it is over
  * @qp: what it connects; struct hyv_ibdev.cm_lock protects the way back
  * @listener: of a request: the id of who was asked
+ * @task: who connects, referenced
  * @link: in struct hyv_ibdev.cms
  */
 struct hyv_cm {
@@ -245,6 +246,7 @@ struct hyv_cm {
 	struct iw_cm_id *iw;
 	struct hyv_qp *qp;
 	u64 listener;
+	struct task_struct *task;
 	struct list_head link;
 };
 

@@ -18,6 +18,8 @@ both_up() {
 # cm_ids: what the host's rdma_cm holds
 cm_ids() { rdma resource show cm_id | wc -l; }
 
+busy() { (($(cm_ids) > $1)); }
+
 # listens PLACE PROGRAM: whether PROGRAM is listening there by rdma_cm
 listens() { on "$1" rdma resource show cm_id </dev/null | grep -q "state LISTEN .*comm $2\b"; }
 
@@ -54,7 +56,7 @@ tools() {
 refuses() {
 	local why=$1 place=$2 code=0
 	shift 2
-	on "$place" timeout 60 "$@" </dev/null >"$RUN/refused" 2>&1 || code=$?
+	on "$place" timeout 150 "$@" </dev/null >"$RUN/refused" 2>&1 || code=$?
 	((code != 0 && code != 124)) && says "$RUN/refused" "$why"
 }
 
@@ -83,6 +85,13 @@ check "1 <- 1: rping within a guest" connect 1 1 rping -s -C 3 -V -- rping -c -a
 check "nothing is left on the host" baseline_check 20
 
 check "a peer that is not there: unreachable" refuses 'UNREACHABLE|event: 4|cma event RDMA_CM_EVENT_' 1 rping -c -a 10.9.0.77 -C 1
+# killed_in_vain: a client that connects to nowhere is killed, and is gone at once
+killed_in_vain() {
+	on 1 rping -c -a 10.9.0.77 -C 1 </dev/null >/dev/null 2>&1 &
+	wait_for 20 busy 0 && sleep 1 && guest 1 pkill -KILL -x rping && wait_for 10 not guest 1 pgrep -x rping
+}
+check "a client that waits for such a peer can be killed" killed_in_vain
+check "nothing is left on the host" baseline_check 20
 check "nobody listens: rejected" refuses 'REJECTED|cma event RDMA_CM_EVENT_REJECTED' 1 rping -c -a "$(rdma_ip 2)" -C 1
 both_listen() {
 	on 1 timeout 60 rping -s -C 1 </dev/null >/dev/null 2>&1 &
@@ -111,7 +120,6 @@ server_killed() {
 	wait $pid || code=$?
 	((code != 124)) || { cat "$RUN/client.out"; return 1; }
 }
-busy() { (($(cm_ids) > $1)); }
 check "the server is killed while clients connect" server_killed
 check "nothing is left on the host" baseline_check 60
 
