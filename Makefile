@@ -8,6 +8,7 @@ help:
 	@echo "make check-unit  builds for both kernels, unit and protocol tests"
 	@echo "make check-lab   the scenarios in the lab"
 	@echo "make check-long  the same with full counts, on both kernels"
+	@echo "make check-cm    connections by address, in the lab"
 	@echo "make parity      rdma-core's own test-suite, natively and in a guest, test by test"
 	@echo "make bench       guest and native side by side: a table, and out/bench.json"
 	@echo "make build       out/<kernel>/*.ko and out/user"
@@ -32,6 +33,9 @@ check-lab:
 check-long:
 	tests/check --long unit lab
 
+check-cm:
+	tests/check cm
+
 parity:
 	HYV_LONG=1 lab/run tests/e2e/parity.sh tests/e2e/parity_siw.sh; code=$$?; grep -h '^parity ' out/lab/parity*/output; exit $$code
 
@@ -44,4 +48,4 @@ deb:
 clean:
 	rm -rf out
 
-.PHONY: help build demo check check-unit check-lab check-long parity bench deb clean
+.PHONY: help build demo check check-unit check-lab check-long check-cm parity bench deb clean

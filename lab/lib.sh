@@ -223,14 +223,14 @@ rxe_down() {
 	[[ ! -e /sys/class/net/d-$1 ]] || ip link delete "d-$1"
 }
 
-# hyvd_start N DEVICE... [-- ARG...]: guest N's daemon; to be called before vm_start N.
+# hyvd_start N DEVICE... [-- ARG...]: guest N's daemon, or the program HYVD in its place; to be called before vm_start N.
 hyvd_start() {
 	local n=$1 args=()
 	shift
 	while (($#)) && [[ $1 != -- ]]; do args+=(--device "$1"); shift; done
 	[[ ${1-} != -- ]] || shift
 	rm -f "$RUN/$n.sock"
-	setsid hyvd --socket "$RUN/$n.sock" "${args[@]}" "$@" </dev/null >>"$RUN/hyvd-$n.log" 2>&1 &
+	setsid "${HYVD:-hyvd}" --socket "$RUN/$n.sock" "${args[@]}" "$@" </dev/null >>"$RUN/hyvd-$n.log" 2>&1 &
 	echo $! >"$RUN/hyvd-$n.pid"
 	wait_for 20 hyvd_ready "$n" $! || return
 	[[ -S $RUN/$n.sock ]] || { echo "hyvd for guest $n ended:"; tail -5 "$RUN/hyvd-$n.log"; return 1; } >&2

@@ -27,6 +27,7 @@ push() {
 		mkdir -p "$OUT/$k" "$L/share/$k"
 		rsync -a --delete "$OUT/$k/" "$L/share/$k/"
 	done
+	cp -pu "$TREE/guest/hyv-addresses" "$L/share/bin/"
 	for d in "$OUT/bin" "$OUT/user"; do
 		[[ ! -d $d ]] || find "$d" -type f -executable ! -name '*.so*' ! -path '*/meson-*' -exec cp -pu --remove-destination -t "$L/share/bin" {} +
 	done

@@ -54,6 +54,8 @@ static const enum hyv_op undo_ops[HYV_OP_COUNT] = {
 	[HYV_OP_ALLOC_MW] = HYV_OP_DEALLOC_MW,
 	/* what the region showed before is its own owner's */
 	[HYV_OP_REREG_MR] = HYV_OP_DEREG_MR,
+	[HYV_OP_CM_LISTEN] = HYV_OP_CM_DESTROY,
+	[HYV_OP_CM_CONNECT] = HYV_OP_CM_DESTROY,
 };
 
 static struct hyv_cmd *alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, u32 udata_out,
@@ -199,6 +201,19 @@ int hyv_cmd_call(struct hyv_cmd *cmd)
 }
 
 /**
+ * hyv_cmd_post() - send a command without waiting for its answer, which nobody hears
+ * @cmd: filled command; the caller's reference goes with it
+ *
+ * Does not sleep.
+ */
+void hyv_cmd_post(struct hyv_cmd *cmd)
+{
+	cmd->orphan = true;
+	submit(cmd);
+	hyv_cmd_put(cmd);
+}
+
+/**
  * hyv_cmd_post_destroy() - have something destroyed without waiting for it
  * @hyv: device
  * @op: operation whose request is an id
@@ -213,9 +228,7 @@ void hyv_cmd_post_destroy(struct hyv_dev *hyv, enum hyv_op op, u64 id, struct hy
 
 	*(__le64 *)hyv_cmd_req(cmd) = cpu_to_le64(id);
 	cmd->mem = mem;
-	cmd->orphan = true;
-	submit(cmd);
-	hyv_cmd_put(cmd);
+	hyv_cmd_post(cmd);
 }
 
 /**

@@ -106,6 +106,14 @@ static bool tell_srq(struct hyv_srq *srq, u32 type, u32 code)
 	return true;
 }
 
+static bool tell_cm(struct hyv_cm *cm, u32 type)
+{
+	if (type != HYV_EVENT_CM)
+		return false;
+	hyv_cm_notify(cm);
+	return true;
+}
+
 static bool tell_object(struct hyv_dev *hyv, u64 id, u32 type, u32 code)
 {
 	struct hyv_object *object;
@@ -118,6 +126,8 @@ static bool tell_object(struct hyv_dev *hyv, u64 id, u32 type, u32 code)
 		sense = tell_cq(container_of(object, struct hyv_cq, object), type, code);
 	else if (object && object->type == HYV_OBJECT_SRQ)
 		sense = tell_srq(container_of(object, struct hyv_srq, object), type, code);
+	else if (object && object->type == HYV_OBJECT_CM)
+		sense = tell_cm(container_of(object, struct hyv_cm, object), type);
 	else if (object)
 		sense = tell_qp(container_of(object, struct hyv_qp, object), type, code);
 	xa_unlock_irqrestore(&hyv->objects, flags);
@@ -131,7 +141,7 @@ static bool tell_device(struct hyv_dev *hyv, u32 id, u32 type, u32 code, u32 por
 	struct hyv_ibdev *dev;
 	unsigned long flags;
 
-	if (type != HYV_EVENT_ASYNC || id >= hyv->num_devices || !is_device_event(code))
+	if (type != HYV_EVENT_ASYNC || id >= HYV_MAX_DEVICES || !is_device_event(code))
 		return false;
 
 	xa_lock_irqsave(&hyv->objects, flags);

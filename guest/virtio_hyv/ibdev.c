@@ -3,10 +3,18 @@
  * RDMA devices: registers one ib_device per device of the host, and answers queries about it.
  *
  * The guest's device has the host driver's id and ABI version, so that the stock provider binds to
- * it. It is a "plain" device to the RDMA core (no core_cap_flags, like efa): the core then mirrors
- * the host's GID table at identical indices through query_gid, creates no MADs, and rdma_cm leaves
- * it alone. RDMA_CORE_CAP_PROT_IWARP would do the same with a netdev, but without one the core
- * answers query_port and the GID cache with an error.
+ * it.
+ *
+ * With addresses of the VM's own on it (netdev.c) it is a RoCE v2 device to the RDMA core, with
+ * iWARP's way of connection management: the core makes the GID table from those addresses, and
+ * connections go through cm.c, since the host has the only queue pair 1.
+ *
+ * Without, it is a "plain" device (no core_cap_flags, like efa): the core then mirrors the host's
+ * GID table at identical indices through query_gid, and rdma_cm leaves it alone.
+ * RDMA_CORE_CAP_PROT_IWARP would do the same with a netdev, but without one the core answers
+ * query_port and the GID cache with an error.
+ *
+ * In neither case it makes MADs.
  */
 #include "virtio_hyv.h"
 
@@ -171,7 +179,10 @@ static int get_port_immutable(struct ib_device *ib, u32 port, struct ib_port_imm
 
 	immutable->gid_tbl_len = le32_to_cpu(wire.gid_tbl_len);
 	immutable->pkey_tbl_len = le16_to_cpu(wire.pkey_tbl_len);
-	if (wire.flags & IB_UVERBS_QPF_GRH_REQUIRED)
+	if (to_hyv_ibdev(ib)->netdev)
+		immutable->core_cap_flags = RDMA_CORE_CAP_PROT_ROCE_UDP_ENCAP |
+					    RDMA_CORE_CAP_ETH_AH | RDMA_CORE_CAP_IW_CM;
+	else if (wire.flags & IB_UVERBS_QPF_GRH_REQUIRED)
 		immutable->core_cap_flags |= RDMA_CORE_CAP_IB_GRH_REQUIRED;
 	return 0;
 }
@@ -270,6 +281,19 @@ static const struct ib_device_ops hyv_ops = {
 	.query_gid = query_gid,
 	.query_pkey = query_pkey,
 	.get_dev_fw_str = get_dev_fw_str,
+
+	.get_netdev = hyv_get_netdev,
+	.add_gid = hyv_add_gid,
+	.del_gid = hyv_del_gid,
+
+	.iw_connect = hyv_iw_connect,
+	.iw_accept = hyv_iw_accept,
+	.iw_reject = hyv_iw_reject,
+	.iw_create_listen = hyv_iw_create_listen,
+	.iw_destroy_listen = hyv_iw_destroy_listen,
+	.iw_get_qp = hyv_iw_get_qp,
+	.iw_add_ref = hyv_iw_add_ref,
+	.iw_rem_ref = hyv_iw_rem_ref,
 
 	.alloc_ucontext = hyv_alloc_ucontext,
 	.dealloc_ucontext = hyv_dealloc_ucontext,
@@ -418,13 +442,25 @@ int hyv_ibdev_register(struct hyv_dev *hyv, u32 id)
 	dev->hyv = hyv;
 	dev->id = id;
 	mutex_init(&dev->gid_lock);
+	hyv_cm_init(dev);
 	set_up(dev, &info, provider);
+	ret = hyv_netdev_create(dev);
+	if (ret) {
+		hyv_err(hyv, "no netdev for the addresses of device %u (%d)\n", id, ret);
+		ib_dealloc_device(&dev->ib);
+		return ret;
+	}
+	if (dev->netdev) {
+		strscpy(dev->ib.iw_ifname, dev->netdev->name, sizeof(dev->ib.iw_ifname));
+		dev->ib.iw_driver_flags = IW_F_NO_PORT_MAP;
+	}
 
 	/* for dealloc_driver() */
 	get_device(&dev->ib.dev);
 	ret = ib_register_device(&dev->ib, "hyv%d", NULL);
 	if (ret) {
 		hyv_err(hyv, "cannot register device %u, a %s (%d)\n", id, provider->name, ret);
+		hyv_netdev_destroy(dev);
 		ib_dealloc_device(&dev->ib);
 		put_device(&dev->ib.dev);
 		return ret;
@@ -456,6 +492,9 @@ void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 id)
 		return;
 
 	WRITE_ONCE(dev->going, true);
+	hyv_cm_close(dev);
 	ib_unregister_device(&dev->ib);
+	hyv_cm_exit(dev);
+	hyv_netdev_destroy(dev);
 	put_device(&dev->ib.dev);
 }

@@ -181,8 +181,13 @@ int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udat
 	ret = hyv_event_add(hyv, &qp->object);
 	if (ret)
 		goto err_undo;
+	ret = hyv_cm_add_qp(qp);
+	if (ret)
+		goto err_remove;
 	goto out;
 
+err_remove:
+	hyv_event_remove(hyv, &qp->object);
 err_undo:
 	hyv_cmd_undo(cmd);
 out:
@@ -197,6 +202,9 @@ int hyv_modify_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask, struct ib
 	struct hyv_req_modify_qp *req;
 	struct hyv_cmd *cmd;
 	int ret;
+
+	if (hyv_cm_modify_qp(qp, attr, &mask, udata))
+		return 0;
 
 	cmd = hyv_udata_cmd(ib->device, HYV_OP_MODIFY_QP, udata);
 	if (IS_ERR(cmd))
@@ -255,13 +263,18 @@ out:
 /** hyv_destroy_qp() - Return: 0, and no event comes any more; or a negative errno. Waits */
 int hyv_destroy_qp(struct ib_qp *ib, struct ib_udata *udata)
 {
-	struct hyv_object *object = &to_hyv_qp(ib)->object;
+	struct hyv_qp *qp = to_hyv_qp(ib);
 	int ret;
 
-	ret = hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_QP, object->id, NULL);
-	if (!ret)
-		hyv_event_remove(to_hyv(ib->device), object);
-	return ret;
+	hyv_cm_hide_qp(qp);
+	ret = hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_QP, qp->object.id, NULL);
+	if (ret) {
+		hyv_cm_show_qp(qp);
+		return ret;
+	}
+	hyv_event_remove(to_hyv(ib->device), &qp->object);
+	hyv_cm_remove_qp(qp);
+	return 0;
 }
 
 /**

@@ -2,6 +2,8 @@
 /*
  * What the files of virtio_hyv share: the structs and who calls whom.
  *
+ * For a device on which the VM has addresses, netdev.c holds those and cm.c makes connections.
+ *
  * A verb goes ctx.c, pd.c, mr.c, mw.c, cq.c, qp.c, srq.c or datagram.c (fill a request) ->
  * udata.c (the provider's part) -> cmd.c (submit, wait, answer) -> vq.c (virtqueue), and its
  * answer back. What the host says by itself goes vq.c -> event.c -> ib_core.
@@ -17,6 +19,7 @@
 #include <linux/completion.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/netdevice.h>
 #include <linux/refcount.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
@@ -27,8 +30,10 @@
 #include <hyv/provider.h>
 #include <hyv/wire.h>
 #include <rdma/ib_verbs.h>
+#include <rdma/iw_cm.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "cm_state.h"
 #include "compat.h"
 
 struct hyv_ibdev;
@@ -100,6 +105,14 @@ struct hyv_dev {
  * @going: it is being unregistered: destroy without asking
  * @link_layer: of its ports
  * @fw_ver: for people
+ * @netdev: what holds the VM's addresses; NULL when it has none, and then the GID table mirrors the
+ *	host's, and there are no connections. Set before the device is registered.
+ * @qps: struct hyv_qp by number, of a device with connections
+ * @cm_lock: protects @cms, @cm_closed, struct hyv_qp.cm and struct hyv_qp.gone
+ * @cms: struct hyv_cm but for listeners
+ * @cm_closed: no connections any more
+ * @num_cms: struct hyv_cm that exist
+ * @cms_gone: woken when there are none
  * @gid_lock: protects the rest; held while the host is asked
  * @gid_port: port whose table the core is reading
  * @gid_last: index that it read last
@@ -113,6 +126,15 @@ struct hyv_ibdev {
 	bool going;
 	enum rdma_link_layer link_layer;
 	char fw_ver[32];
+
+	struct net_device *netdev;
+	struct xarray qps;
+	spinlock_t cm_lock; /* see above */
+	struct list_head cms;
+	bool cm_closed;
+	atomic_t num_cms;
+	wait_queue_head_t cms_gone;
+
 	struct mutex gid_lock; /* see above */
 	u32 gid_port;
 	u32 gid_last;
@@ -136,7 +158,7 @@ static inline struct hyv_dev *to_hyv(struct ib_device *ib)
  */
 struct hyv_object {
 	u64 id;
-	enum { HYV_OBJECT_CQ, HYV_OBJECT_QP, HYV_OBJECT_SRQ } type;
+	enum { HYV_OBJECT_CQ, HYV_OBJECT_QP, HYV_OBJECT_SRQ, HYV_OBJECT_CM } type;
 };
 
 /**
@@ -181,12 +203,51 @@ struct hyv_cq {
  * @object: its id, and where events find it
  * @doorbell: its bit in struct hyv_doorbells
  * @state: of the last successful change, for what post_send has to refuse without the host
+ * @cm: the connection that it has, or NULL
+ * @gone: it is being destroyed: no new connection
+ * @cm_ready: an application has moved it to RTR as rdma_cm says, which the host will do in fact
+ * @cm_refs: one of its own, and iw_cm's
+ * @cm_over: completed when @cm_refs is 0
  */
 struct hyv_qp {
 	struct ib_qp ib;
 	struct hyv_object object;
 	u32 doorbell;
 	enum ib_qp_state state;
+	struct hyv_cm *cm;
+	bool gone;
+	bool cm_ready;
+	refcount_t cm_refs;
+	struct completion cm_over;
+};
+
+/**
+ * struct hyv_cm - a listener, a request, or a connection
+ * @object: its id, and where events find it
+ * @dev: its device
+ * @ref: one while it is in struct hyv_dev.objects, one while @work is queued
+ * @work: asks the host for events; of a request whose listener has gone: gives it up
+ * @lock: protects the rest; held while iw_cm is told, so that it hears everything in order, and
+ *	while the host is asked
+ * @state: what it is
+ * @iw: iw_cm's, referenced unless it is a listener's; NULL for a request, and when it is over
+ * @qp: what it connects; struct hyv_ibdev.cm_lock protects the way back
+ * @listener: of a request: the id of who was asked
+ * @task: who connects, referenced
+ * @link: in struct hyv_ibdev.cms
+ */
+struct hyv_cm {
+	struct hyv_object object;
+	struct hyv_ibdev *dev;
+	refcount_t ref;
+	struct delayed_work work;
+	struct mutex lock; /* see above */
+	enum hyv_cm_state state;
+	struct iw_cm_id *iw;
+	struct hyv_qp *qp;
+	u64 listener;
+	struct task_struct *task;
+	struct list_head link;
 };
 
 /** struct hyv_ah - address handle; @id: the host's */
@@ -319,6 +380,7 @@ static inline void *hyv_cmd_resp(struct hyv_cmd *cmd)
 struct hyv_cmd *hyv_cmd_alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, u32 udata_out);
 void hyv_cmd_put(struct hyv_cmd *cmd);
 int hyv_cmd_call(struct hyv_cmd *cmd);
+void hyv_cmd_post(struct hyv_cmd *cmd);
 void hyv_cmd_undo(struct hyv_cmd *cmd);
 int hyv_cmd_call_undoing(struct ib_device *ib, struct hyv_cmd *cmd);
 int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem *mem);
@@ -357,6 +419,32 @@ void hyv_doorbell_ring(struct hyv_dev *hyv, u32 doorbell);
 
 /* qp.c */
 void hyv_ah_to_wire(struct hyv_ah_attr *wire, const struct rdma_ah_attr *ah);
+
+/* netdev.c */
+int hyv_netdev_create(struct hyv_ibdev *dev);
+void hyv_netdev_destroy(struct hyv_ibdev *dev);
+struct net_device *hyv_get_netdev(struct ib_device *ib, u32 port);
+int hyv_add_gid(const struct ib_gid_attr *attr, void **context);
+int hyv_del_gid(const struct ib_gid_attr *attr, void **context);
+
+/* cm.c */
+void hyv_cm_init(struct hyv_ibdev *dev);
+void hyv_cm_close(struct hyv_ibdev *dev);
+void hyv_cm_exit(struct hyv_ibdev *dev);
+void hyv_cm_notify(struct hyv_cm *cm);
+int hyv_cm_add_qp(struct hyv_qp *qp);
+void hyv_cm_hide_qp(struct hyv_qp *qp);
+void hyv_cm_show_qp(struct hyv_qp *qp);
+void hyv_cm_remove_qp(struct hyv_qp *qp);
+bool hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mask, bool is_user);
+int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param);
+int hyv_iw_accept(struct iw_cm_id *iw, struct iw_cm_conn_param *param);
+int hyv_iw_reject(struct iw_cm_id *iw, const void *data, u8 len);
+int hyv_iw_create_listen(struct iw_cm_id *iw, int backlog);
+int hyv_iw_destroy_listen(struct iw_cm_id *iw);
+struct ib_qp *hyv_iw_get_qp(struct ib_device *ib, int num);
+void hyv_iw_add_ref(struct ib_qp *ib);
+void hyv_iw_rem_ref(struct ib_qp *ib);
 
 /* ibdev.c */
 int hyv_ibdev_register(struct hyv_dev *hyv, u32 id);

@@ -228,6 +228,36 @@ static void read_devices(struct reader *r, const struct key *key, yaml_node_t *v
 		read_device(r, yaml_document_get_node(&r->doc, *item));
 }
 
+/* whether it is one and the host has it is found out when its device is open: gid_add_address() */
+static void read_address(struct reader *r, yaml_node_t *value)
+{
+	const char *text = text_of(r, "addresses", value);
+	struct options *opt = r->opt;
+
+	if (!text)
+		return;
+	if (strlen(text) >= sizeof(opt->addresses[0]))
+		complain(r, line_of(value), "'%s' is no IP address", text);
+	else if (opt->num_addresses == VM_MAX_ADDRESSES)
+		complain(r, line_of(value), "'%s' is one address too many: a VM can have %u", text,
+			 VM_MAX_ADDRESSES);
+	else
+		snprintf(opt->addresses[opt->num_addresses++], sizeof(opt->addresses[0]), "%s",
+			 text);
+}
+
+static void read_addresses(struct reader *r, const struct key *key, yaml_node_t *value)
+{
+	yaml_node_item_t *item;
+
+	if (value->type != YAML_SEQUENCE_NODE) {
+		complain(r, line_of(value), "'%s' needs a list: a line '- IP' for each", key->name);
+		return;
+	}
+	for (item = value->data.sequence.items.start; item < value->data.sequence.items.top; item++)
+		read_address(r, yaml_document_get_node(&r->doc, *item));
+}
+
 static void read_limit(struct reader *r, const char *name, yaml_node_t *value)
 {
 	enum limit which = limit_find(name);
@@ -292,10 +322,15 @@ static void read_limits(struct reader *r, const struct key *key, yaml_node_t *va
 }
 
 static const struct key keys[] = {
-	{ "name", read_name },	     { "socket", read_path },
-	{ "control", read_path },    { "devices", read_devices },
-	{ "limits", read_limits },   { "window-size", read_window_size },
-	{ "poll-us", read_poll_us }, { "sandbox", read_switch },
+	{ "name", read_name },
+	{ "socket", read_path },
+	{ "control", read_path },
+	{ "devices", read_devices },
+	{ "addresses", read_addresses },
+	{ "limits", read_limits },
+	{ "window-size", read_window_size },
+	{ "poll-us", read_poll_us },
+	{ "sandbox", read_switch },
 	{ "verbose", read_switch },
 };
 
@@ -415,6 +450,7 @@ int config_read(const char *path, config_find_t *find, struct options *opt)
 	FILE *f = fopen(path, "re");
 
 	opt->num_devices = 0;
+	opt->num_addresses = 0;
 	if (!f) {
 		complain(&r, 0, "cannot be read: %s", strerror(errno));
 		return -EINVAL;

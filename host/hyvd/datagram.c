@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "datagram.h"
+#include "gid.h"
 #include "verbs.h"
 
 static const struct destroy_method destroy_ah = {
@@ -45,10 +46,15 @@ int create_ah_exec(struct cmd *cmd)
 		return -EOPNOTSUPP;
 	if (req->attr.reserved)
 		return -EINVAL;
+	attr_from_wire(&in.attr, &req->attr);
+	if (in.attr.is_global) {
+		ret = gid_to_host(cmd->vm, ctx->device, in.attr.port_num, &in.attr.grh.sgid_index);
+		if (ret)
+			return ret;
+	}
 	ah = calloc(1, sizeof(*ah));
 	if (!ah)
 		return -ENOMEM;
-	attr_from_wire(&in.attr, &req->attr);
 	ret = uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_CREATE_AH, &in,
 			   sizeof(in), &out, sizeof(out), udata);
 	if (ret) {

@@ -10,6 +10,7 @@
 #include "cmd.h"
 #include "context.h"
 #include "event.h"
+#include "gid.h"
 #include "log.h"
 #include "netlink.h"
 
@@ -99,11 +100,11 @@ int device_open(struct vm *vm, const char *name)
 void device_close(struct vm *vm, struct device *dev)
 {
 	obj_put(vm->objtab, &dev->own->obj);
+	gid_free(dev);
 	free(dev);
 }
 
-/* NULL if there is none, or if @reserved is not as it must be */
-static struct device *find_device(struct cmd *cmd, __le32 index, __le32 reserved)
+struct device *device_find(const struct cmd *cmd, __le32 index, __le32 reserved)
 {
 	return !reserved && le32toh(index) < cmd->vm->num_devices ?
 		       cmd->vm->devices[le32toh(index)] :
@@ -149,7 +150,7 @@ int get_device_exec(struct cmd *cmd)
 {
 	const struct hyv_req_get_device *req = cmd->req;
 	struct hyv_resp_get_device *resp = cmd->resp;
-	struct device *dev = find_device(cmd, req->device, req->reserved);
+	struct device *dev = device_find(cmd, req->device, req->reserved);
 	struct ib_uverbs_query_port_resp port;
 	int ret;
 
@@ -232,7 +233,7 @@ static void fill_device_attr(struct hyv_resp_query_device *resp,
 int query_device_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_device *req = cmd->req;
-	struct device *dev = find_device(cmd, req->device, req->reserved);
+	struct device *dev = device_find(cmd, req->device, req->reserved);
 	struct ib_uverbs_ex_query_device in = { 0 };
 	struct ib_uverbs_ex_query_device_resp out = { 0 };
 	const struct udata *udata;
@@ -270,7 +271,7 @@ int query_port_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_port *req = cmd->req;
 	struct hyv_resp_query_port *resp = cmd->resp;
-	struct device *dev = find_device(cmd, req->device, 0);
+	struct device *dev = device_find(cmd, req->device, 0);
 	struct ib_uverbs_query_port_resp out = { 0 };
 	int ret;
 
@@ -322,7 +323,7 @@ int query_gid_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_gid *req = cmd->req;
 	struct hyv_resp_query_gid *resp = cmd->resp;
-	struct device *dev = find_device(cmd, req->device, req->reserved);
+	struct device *dev = device_find(cmd, req->device, req->reserved);
 	uint32_t port = le32toh(req->port), index = le32toh(req->index), next = index;
 	struct ib_uverbs_gid_entry entry = { 0 }, other;
 	int ret;
@@ -344,7 +345,7 @@ int query_pkey_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_pkey *req = cmd->req;
 	struct hyv_resp_query_pkey *resp = cmd->resp;
-	struct device *dev = find_device(cmd, req->device, req->reserved);
+	struct device *dev = device_find(cmd, req->device, req->reserved);
 	char file[64], line[32];
 	int ret;
 

@@ -12,6 +12,7 @@
 #define DEVICE_MAX_PORTS 4
 
 struct cmd;
+struct gid_map;
 
 /**
  * struct device - one host device
@@ -22,6 +23,8 @@ struct cmd;
  * @num_comp_vectors: completion vectors, told when a context was opened
  * @own: hyvd's own context on it, for queries and for events of ports
  * @port_events: events of port i + 1
+ * @gids: the guest's GID tables, if the VM has addresses on the device; else NULL, and they are the
+ *        host's
  */
 struct device {
 	char name[NAME_MAX + 1];
@@ -32,6 +35,7 @@ struct device {
 	uint32_t num_comp_vectors;
 	struct context *own;
 	struct event_source port_events[DEVICE_MAX_PORTS];
+	struct gid_map *gids;
 };
 
 struct vm;
@@ -47,6 +51,9 @@ int device_open(struct vm *vm, const char *name);
 
 /** device_close() - the opposite; no object of the guest is left on it */
 void device_close(struct vm *vm, struct device *dev);
+
+/** device_find() - Return: the device of a request, or NULL if there is none or @reserved is not 0 */
+struct device *device_find(const struct cmd *cmd, __le32 index, __le32 reserved);
 
 int get_device_exec(struct cmd *cmd);
 int query_device_exec(struct cmd *cmd);

@@ -20,9 +20,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "cm.h"
 #include "cmd.h"
 #include "datagram.h"
 #include "dispatch.h"
+#include "gid.h"
 #include "log.h"
 #include "qp.h"
 #include "session.h"
@@ -57,6 +59,12 @@ static const enum obj_type target_types[HYV_OP_COUNT] = {
 	[HYV_OP_DEALLOC_MW] = OBJ_MW,
 	[HYV_OP_RESIZE_CQ] = OBJ_CQ,
 	[HYV_OP_REREG_MR] = OBJ_MR,
+	[HYV_OP_CM_CONNECT] = OBJ_QP,
+	[HYV_OP_CM_ACCEPT] = OBJ_CM,
+	[HYV_OP_CM_REJECT] = OBJ_CM,
+	[HYV_OP_CM_DISCONNECT] = OBJ_CM,
+	[HYV_OP_CM_DESTROY] = OBJ_CM,
+	[HYV_OP_CM_GET_EVENT] = OBJ_CM,
 };
 
 /**

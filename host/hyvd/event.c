@@ -169,8 +169,9 @@ void event_kick(struct event *event)
 			log_guest("the guest's event buffer is too small: ignored");
 		} else if (objtab_next_event(event->vm->objtab, &about, &completion, &code)) {
 			out = (struct hyv_event){
-				.type = htole32(completion ? HYV_EVENT_COMPLETION :
-							     HYV_EVENT_ASYNC),
+				.type = htole32(!completion ? HYV_EVENT_ASYNC :
+						about.is_cm ? HYV_EVENT_CM :
+							      HYV_EVENT_COMPLETION),
 				.device = htole32(about.device),
 				.object = htole64(about.object),
 				.code = htole32(completion ? 0 : code),

@@ -19,6 +19,7 @@
 #include <systemd/sd-daemon.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "cm.h"
 #include "control.h"
 #include "dispatch.h"
 #include "log.h"
@@ -209,6 +210,16 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 		if (ret)
 			return ret;
 	}
+	for (i = 0; i < opt->num_addresses; i++) {
+		ret = gid_add_address(vm, opt->addresses[i]);
+		if (ret)
+			return ret;
+	}
+	if (opt->num_addresses) {
+		ret = cm_create(&vm->cm, vm);
+		if (ret)
+			return ret;
+	}
 	vm->window_size = opt->window_size;
 	ret = doorbell_create(&vm->doorbell, vm, (unsigned int)opt->poll_us);
 	if (!ret)
@@ -237,6 +248,8 @@ static void vm_exit(struct vm *vm)
 		device_close(vm, vm->devices[i]);
 	if (vm->pool)
 		pool_destroy(vm->pool); /* the last contexts are closed here */
+	if (vm->cm)
+		cm_destroy(vm->cm);
 	if (vm->window)
 		window_destroy(vm->window);
 	if (vm->doorbell)

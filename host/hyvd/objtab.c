@@ -21,6 +21,7 @@ struct objtab {
 	pthread_mutex_t lock;
 	struct obj *by_id;
 	struct obj_list contexts;
+	struct obj_list cms;
 	TAILQ_HEAD(, event_source) pending;
 	uint64_t next_id;
 };
@@ -33,6 +34,7 @@ struct objtab *objtab_create(void)
 		return NULL;
 	pthread_mutex_init(&tab->lock, NULL);
 	TAILQ_INIT(&tab->contexts);
+	TAILQ_INIT(&tab->cms);
 	TAILQ_INIT(&tab->pending);
 	return tab;
 }
@@ -53,6 +55,7 @@ void obj_init(struct objtab *tab, struct obj *obj, enum obj_type type, struct co
 	obj->release = release;
 	obj->refs = 1;
 	obj->events.object = obj->id;
+	obj->events.is_cm = type == OBJ_CM;
 	if (context) {
 		context->obj.refs++;
 		obj->events.device = context->device->index;
@@ -67,6 +70,8 @@ int objtab_publish(struct objtab *tab, struct obj *obj)
 	pthread_mutex_lock(&tab->lock);
 	if (obj->type == OBJ_CONTEXT) {
 		TAILQ_INSERT_TAIL(&tab->contexts, obj, sibling);
+	} else if (!obj->context) {
+		TAILQ_INSERT_TAIL(&tab->cms, obj, sibling);
 	} else if (obj->context->obj.is_published) {
 		TAILQ_INSERT_TAIL(&obj->context->children, obj, sibling);
 	} else {
@@ -119,8 +124,9 @@ void obj_put(struct objtab *tab, struct obj *obj)
 /* with the lock held */
 static void unpublish(struct objtab *tab, struct obj *obj)
 {
-	struct obj_list *siblings =
-		obj->type == OBJ_CONTEXT ? &tab->contexts : &obj->context->children;
+	struct obj_list *siblings = obj->type == OBJ_CONTEXT ? &tab->contexts :
+				    !obj->context	     ? &tab->cms :
+							       &obj->context->children;
 
 	obj->is_published = false;
 	HASH_DELETE(hh, tab->by_id, obj); /* NOLINT: uthash's own lists are beyond the analyser */
@@ -192,6 +198,18 @@ void objtab_walk(struct objtab *tab, void (*each)(const struct obj *obj, void *a
 			each(child, arg);
 	}
 	pthread_mutex_unlock(&tab->lock);
+}
+
+struct obj *objtab_first_cm(struct objtab *tab)
+{
+	struct obj *obj;
+
+	pthread_mutex_lock(&tab->lock);
+	obj = TAILQ_FIRST(&tab->cms);
+	if (obj)
+		obj->refs++;
+	pthread_mutex_unlock(&tab->lock);
+	return obj;
 }
 
 void objtab_notify(struct objtab *tab, struct event_source *source, bool completion, uint64_t async)

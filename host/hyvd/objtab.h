@@ -19,6 +19,7 @@ enum obj_type {
 	OBJ_SRQ,
 	OBJ_AH,
 	OBJ_MW,
+	OBJ_CM, /* lives in no context */
 };
 
 /**
@@ -28,6 +29,7 @@ enum obj_type {
  * @async: bit n: uverbs event_type n is due
  * @is_pending: it is in the table's list
  * @is_over: the guest destroyed what it is about: note nothing more
+ * @is_cm: @completion stands for an event of a CM id
  *
  * Guarded by the table's lock.
  */
@@ -38,6 +40,7 @@ struct event_source {
 	bool completion;
 	bool is_pending;
 	bool is_over;
+	bool is_cm;
 	uint64_t async;
 	TAILQ_ENTRY(event_source) pending;
 };
@@ -48,7 +51,8 @@ struct context;
  * struct obj - head of every object
  * @id: what the guest calls it
  * @handle: what the host's uverbs calls it, in its context's file
- * @context: the context it lives in, which it holds a reference to; itself for a context
+ * @context: the context it lives in, which it holds a reference to; itself for a context; NULL for
+ *           what lives in none
  * @release: frees it when the last reference is gone; called without locks, on any thread
  * @refs: references, guarded by the table's lock; the table holds one
  */
@@ -77,7 +81,7 @@ void objtab_destroy(struct objtab *tab);
 /**
  * obj_init() - a new object with an id of its own, one reference (the caller's) and one on its
  * context
- * @context: where it lives; NULL for a context
+ * @context: where it lives; NULL for a context or CM id
  */
 void obj_init(struct objtab *tab, struct obj *obj, enum obj_type type, struct context *context,
 	      void (*release)(struct obj *obj));
@@ -126,6 +130,11 @@ struct context *objtab_first_context(struct objtab *tab);
  * @each: called with the table's lock held: it must not wait, nor call the table
  */
 void objtab_walk(struct objtab *tab, void (*each)(const struct obj *obj, void *arg), void *arg);
+
+/**
+ * objtab_first_cm() - Return: some CM id, with a reference for the caller, or NULL if there is none
+ */
+struct obj *objtab_first_cm(struct objtab *tab);
 
 /** objtab_notify() - remember that events are due: a completion and the bits of @async */
 void objtab_notify(struct objtab *tab, struct event_source *source, bool completion,

@@ -28,6 +28,9 @@ static const struct argp_option option_table[] = {
 	{ "device", 'd', "NAME", 0,
 	  "RDMA device of the host that the VM may use, as 'rdma link' shows it; may be given several times (required, here or in FILE)",
 	  0 },
+	{ "address", 'a', "IP", 0,
+	  "address on a device's netdev that the VM may use, and nobody else does; may be given several times (default: FILE's, or none, and no connections by rdma_cm)",
+	  0 },
 	{ "name", 'n', "NAME", 0,
 	  "name of the VM in messages (default: the socket's file name; with --config: FILE's)",
 	  0 },
@@ -53,6 +56,8 @@ struct given {
 	const char *name;
 	const char *devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
+	const char *addresses[VM_MAX_ADDRESSES];
+	unsigned int num_addresses;
 	const char *window_size;
 	const char *poll_us;
 	bool verbose;
@@ -122,6 +127,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (given->num_devices == HYV_MAX_DEVICES)
 			argp_error(state, "more than %u devices", HYV_MAX_DEVICES);
 		given->devices[given->num_devices++] = arg;
+		break;
+	case 'a':
+		if (given->num_addresses == VM_MAX_ADDRESSES)
+			argp_error(state, "more than %u addresses", VM_MAX_ADDRESSES);
+		given->addresses[given->num_addresses++] = arg;
 		break;
 	case 'n':
 		given->name = arg;
@@ -217,6 +227,10 @@ int options_parse(struct options *opt, int argc, char **argv)
 		set(opt->devices[i], sizeof(opt->devices[i]), given.devices[i]);
 	if (given.num_devices)
 		opt->num_devices = given.num_devices;
+	for (i = 0; i < given.num_addresses; i++)
+		set(opt->addresses[i], sizeof(opt->addresses[i]), given.addresses[i]);
+	if (given.num_addresses)
+		opt->num_addresses = given.num_addresses;
 	if (given.window_size)
 		parse_window_size(given.window_size, &opt->window_size);
 	if (given.poll_us)

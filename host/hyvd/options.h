@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <hyv/wire.h>
+#include "gid.h"
 #include "limit.h"
+
+#define OPTIONS_ADDRESS_LEN 64 /* an IPv6 address with /LEN, and room to see what is wrong with it */
 
 /**
  * struct options - from the command line and the configuration file
@@ -16,6 +19,7 @@
  * @control: for hyvctl, or "" for none
  * @name: the VM's, in messages
  * @devices: names of the host's devices, @num_devices of them
+ * @addresses: IP addresses of the VM, with /LEN or not, as they were written; @num_addresses of them
  * @window_size: bytes
  * @poll_us: how long to look for doorbells after the last one
  * @limits: LIMIT_NONE where there is none
@@ -29,6 +33,8 @@ struct options {
 	char name[64];
 	char devices[HYV_MAX_DEVICES][NAME_MAX + 1];
 	unsigned int num_devices;
+	char addresses[VM_MAX_ADDRESSES][OPTIONS_ADDRESS_LEN];
+	unsigned int num_addresses;
 	uint64_t window_size;
 	uint64_t poll_us;
 	uint64_t limits[LIMIT_COUNT];

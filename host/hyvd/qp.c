@@ -6,8 +6,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "cm.h"
+#include "gid.h"
 #include "qp.h"
 #include "verbs.h"
+
+/* enum ib_qp_attr_mask, which no user header has */
+#define QP_AV	    (1u << 7)
+#define QP_ALT_PATH (1u << 14)
 
 static const struct destroy_method destroy_qp = {
 	.object = UVERBS_OBJECT_QP,
@@ -25,6 +31,7 @@ static void qp_release(struct obj *obj)
 {
 	struct qp *qp = qp_of(obj);
 
+	cm_forget_qp(obj->context->vm, qp);
 	doorbell_release(obj->context->vm->doorbell, qp->doorbell);
 	free(qp);
 }
@@ -106,6 +113,7 @@ static int create_on_host(struct cmd *cmd, struct qp *qp, const struct parents *
 	if (ret)
 		return ret;
 	qp->obj.handle = (uint32_t)*handle;
+	qp->num = qp_num;
 	cap_to_wire(&resp->cap, &got_cap);
 	resp->qp_num = htole32(qp_num);
 	resp->doorbell = htole32(qp->doorbell);
@@ -192,6 +200,25 @@ static void dest_to_wire(struct hyv_ah_attr *out, const struct ib_uverbs_qp_dest
 	out->port_num = in->port_num;
 }
 
+/* what the guest calls the source GID becomes what the host calls it */
+static int translate_source(const struct cmd *cmd, const struct context *ctx,
+			    struct ib_uverbs_qp_dest *dest)
+{
+	if (!dest->is_global)
+		return 0;
+	return gid_to_host(cmd->vm, ctx->device, dest->port_num, &dest->sgid_index);
+}
+
+static int modify_on_host(const struct context *ctx, const struct ib_uverbs_ex_modify_qp *in,
+			  const struct udata *udata)
+{
+	struct ib_uverbs_ex_modify_qp_resp out;
+
+	return uverbs_write(ctx->fd, context_driver(ctx),
+			    IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_QP, in,
+			    sizeof(*in), &out, sizeof(out), udata);
+}
+
 static bool has_reserved(const struct hyv_req_modify_qp *req)
 {
 	static const uint8_t zero[sizeof(req->attr.reserved)];
@@ -233,8 +260,8 @@ int modify_qp_exec(struct cmd *cmd)
 		},
 		.rate_limit = le32toh(attr->rate_limit),
 	};
-	struct ib_uverbs_ex_modify_qp_resp out;
 	const struct udata *udata = cmd_udata(cmd, ctx->device);
+	int ret = 0;
 
 	if (!udata)
 		return -EOPNOTSUPP;
@@ -242,9 +269,61 @@ int modify_qp_exec(struct cmd *cmd)
 		return -EINVAL;
 	dest_from_wire(&in.base.dest, &attr->ah);
 	dest_from_wire(&in.base.alt_dest, &attr->alt_ah);
-	return uverbs_write(ctx->fd, context_driver(ctx),
-			    IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_QP, &in,
-			    sizeof(in), &out, sizeof(out), udata);
+	if (in.base.attr_mask & QP_AV)
+		ret = translate_source(cmd, ctx, &in.base.dest);
+	if (!ret && in.base.attr_mask & QP_ALT_PATH)
+		ret = translate_source(cmd, ctx, &in.base.alt_dest);
+	return ret ? ret : modify_on_host(ctx, &in, udata);
+}
+
+static void dest_from_cm(struct ib_uverbs_qp_dest *out, const struct ib_uverbs_ah_attr *in)
+{
+	memcpy(out->dgid, in->grh.dgid, sizeof(out->dgid));
+	out->flow_label = in->grh.flow_label;
+	out->dlid = in->dlid;
+	out->sgid_index = in->grh.sgid_index;
+	out->hop_limit = in->grh.hop_limit;
+	out->traffic_class = in->grh.traffic_class;
+	out->sl = in->sl;
+	out->src_path_bits = in->src_path_bits;
+	out->static_rate = in->static_rate;
+	out->is_global = in->is_global;
+	out->port_num = in->port_num;
+}
+
+int qp_modify(struct qp *qp, const struct ib_uverbs_qp_attr *attr)
+{
+	struct ib_uverbs_ex_modify_qp in = {
+		.base = {
+			.qp_handle = qp->obj.handle,
+			.attr_mask = attr->qp_attr_mask,
+			.qkey = attr->qkey,
+			.rq_psn = attr->rq_psn,
+			.sq_psn = attr->sq_psn,
+			.dest_qp_num = attr->dest_qp_num,
+			.qp_access_flags = attr->qp_access_flags,
+			.pkey_index = attr->pkey_index,
+			.alt_pkey_index = attr->alt_pkey_index,
+			.qp_state = attr->qp_state,
+			.cur_qp_state = attr->cur_qp_state,
+			.path_mtu = attr->path_mtu,
+			.path_mig_state = attr->path_mig_state,
+			.en_sqd_async_notify = attr->en_sqd_async_notify,
+			.max_rd_atomic = attr->max_rd_atomic,
+			.max_dest_rd_atomic = attr->max_dest_rd_atomic,
+			.min_rnr_timer = attr->min_rnr_timer,
+			.port_num = attr->port_num,
+			.timeout = attr->timeout,
+			.retry_cnt = attr->retry_cnt,
+			.rnr_retry = attr->rnr_retry,
+			.alt_port_num = attr->alt_port_num,
+			.alt_timeout = attr->alt_timeout,
+		},
+	};
+
+	dest_from_cm(&in.base.dest, &attr->ah_attr);
+	dest_from_cm(&in.base.alt_dest, &attr->alt_ah_attr);
+	return modify_on_host(qp->obj.context, &in, NULL);
 }
 
 static void fill_qp(struct hyv_resp_query_qp *resp, const struct ib_uverbs_query_qp_resp *qp)
@@ -297,12 +376,20 @@ int query_qp_exec(struct cmd *cmd)
 		return -EINVAL;
 	ret = uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_QUERY_QP, &in,
 			   sizeof(in), &out, sizeof(out), NULL);
-	if (!ret)
-		fill_qp(cmd->resp, &out);
-	return ret;
+	if (ret)
+		return ret;
+	if (out.dest.is_global)
+		out.dest.sgid_index =
+			gid_to_guest(ctx->device, out.dest.port_num, out.dest.sgid_index);
+	if (out.alt_dest.is_global)
+		out.alt_dest.sgid_index =
+			gid_to_guest(ctx->device, out.alt_dest.port_num, out.alt_dest.sgid_index);
+	fill_qp(cmd->resp, &out);
+	return 0;
 }
 
 int destroy_qp_exec(struct cmd *cmd)
 {
+	cm_forget_qp(cmd->vm, qp_of(cmd->target)); /* before another gets its handle */
 	return object_destroy(cmd, &destroy_qp);
 }

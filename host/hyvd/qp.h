@@ -3,14 +3,23 @@
 #ifndef HYVD_QP_H
 #define HYVD_QP_H
 
+#include <rdma/ib_user_verbs.h>
 #include "objtab.h"
 
+struct cm_id;
 struct cmd;
 
-/** struct qp - a queue pair; @doorbell: its number in the doorbells */
+/**
+ * struct qp - a queue pair
+ * @num: what the network calls it
+ * @doorbell: its number in the doorbells
+ * @cm: the connection that it is used for, or NULL; cm.c's, and guarded there
+ */
 struct qp {
 	struct obj obj;
+	uint32_t num;
 	uint32_t doorbell;
+	struct cm_id *cm;
 };
 
 /**
@@ -18,6 +27,13 @@ struct qp {
  * shows in completions.
  */
 void qp_ring(struct qp *qp);
+
+/**
+ * qp_modify() - change a QP as the host's connection manager says
+ *
+ * Return: 0 or the host's errno.
+ */
+int qp_modify(struct qp *qp, const struct ib_uverbs_qp_attr *attr);
 
 int create_qp_exec(struct cmd *cmd);
 int modify_qp_exec(struct cmd *cmd);

@@ -4,6 +4,7 @@
  * mapped only while the rings run, so HELLO asks for it and is answered when it is there.
  */
 #include <errno.h>
+#include "cm.h"
 #include "cmd.h"
 #include "context.h"
 #include "dispatch.h"
@@ -67,7 +68,9 @@ void session_end(struct vm *vm)
 	vm->window_is_live = false;
 	if (vm->hello)
 		session_window_live(vm, -ECANCELED);
+	cm_destroy_all(vm);
 	context_free_all(vm);
+	gid_forget_guest(vm);
 	/*
 	 * QEMU waits for us while it resets the guest, and must: what has been registered is the guest's
 	 * next kernel's memory. A context goes when the last request on it is answered.

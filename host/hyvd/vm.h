@@ -10,6 +10,7 @@
 #include "device.h"
 #include "doorbell.h"
 #include "event.h"
+#include "gid.h"
 #include "gmem.h"
 #include "limit.h"
 #include "objtab.h"
@@ -18,6 +19,7 @@
 #include "vu_dev.h"
 #include "window.h"
 
+struct cm;
 struct cmd;
 struct control;
 struct dispatch;
@@ -27,6 +29,8 @@ struct dispatch;
  * @name: the operator's name for it
  * @life: secret number that tells the guest that this daemon lives
  * @devices: the host devices it may use, @num_devices of them
+ * @addresses: addresses of the host that are the VM's, @num_addresses of them
+ * @cm: connections; NULL without addresses
  * @num_contexts: uverbs contexts of the guest that are open
  * @limits: what it may have and has
  * @stats: what it asked for
@@ -49,6 +53,9 @@ struct vm {
 	const char *name;
 	struct device *devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
+	struct address addresses[VM_MAX_ADDRESSES];
+	unsigned int num_addresses;
+	struct cm *cm;
 	atomic_uint num_contexts;
 	struct limits limits;
 	struct stats stats;

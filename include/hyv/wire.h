@@ -103,7 +103,7 @@ HYV_WIRE_OFFSET(hyv_doorbells, bits, 4096);
  * struct hyv_event - one buffer of HYV_VQ_EVENT
  * @type: enum hyv_event_type
  * @device: device id as in struct hyv_resp_get_device
- * @object: id of the CQ, QP or SRQ it is about; 0 for an event of the port or device
+ * @object: id of the CQ, QP, SRQ or CM id it is about; 0 for an event of the port or device
  * @code: HYV_EVENT_ASYNC: the uverbs event_type (enum ib_event_type)
  * @port: HYV_EVENT_ASYNC without object: the port, or 0
  *
@@ -122,6 +122,7 @@ HYV_WIRE_SIZE(hyv_event, 24);
 enum hyv_event_type {
 	HYV_EVENT_COMPLETION = 1,	/* the CQ's completion channel fired */
 	HYV_EVENT_ASYNC = 2,		/* an asynchronous event */
+	HYV_EVENT_CM = 3,		/* HYV_OP_CM_GET_EVENT has something to tell */
 };
 
 /**
@@ -190,7 +191,16 @@ HYV_WIRE_SIZE(hyv_resp_hdr, 8);
 	X(30, ALLOC_MW,      alloc_mw,      HYV_OP_UDATA) \
 	X(31, DEALLOC_MW,    dealloc_mw,    0) \
 	X(32, RESIZE_CQ,     resize_cq,     HYV_OP_UDATA) \
-	X(33, REREG_MR,      rereg_mr,      HYV_OP_TAIL)
+	X(33, REREG_MR,      rereg_mr,      HYV_OP_TAIL) \
+	X(40, GET_ADDRESS,   get_address,   HYV_OP_FAST) \
+	X(41, SET_GID,       set_gid,       HYV_OP_FAST) \
+	X(42, CM_LISTEN,     cm_listen,     0) \
+	X(43, CM_CONNECT,    cm_connect,    0) \
+	X(44, CM_ACCEPT,     cm_accept,     0) \
+	X(45, CM_REJECT,     cm_reject,     0) \
+	X(46, CM_DISCONNECT, cm_disconnect, 0) \
+	X(47, CM_DESTROY,    cm_destroy,    0) \
+	X(48, CM_GET_EVENT,  cm_get_event,  0)
 
 enum hyv_op {
 #define HYV_OP_ENUM(number, NAME, name, flags) HYV_OP_##NAME = number,
@@ -849,5 +859,197 @@ struct hyv_resp_rereg_mr {
 	__le32 rkey;
 };
 HYV_WIRE_SIZE(hyv_resp_rereg_mr, 16);
+
+/*
+ * Addresses of the VM, and connections. A device of which GET_ADDRESS names none has neither: its
+ * GIDs are mirrored (HYV_OP_QUERY_GID). With addresses, the guest's kernel makes the GID table from
+ * what is on the device's netdev, and tells it with SET_GID; sgid_index in requests and answers is
+ * then the guest's.
+ */
+
+/** struct hyv_req_get_address - @index: counted from 0 */
+struct hyv_req_get_address {
+	__le32 device;
+	__le32 index;
+};
+HYV_WIRE_SIZE(hyv_req_get_address, 8);
+
+/**
+ * struct hyv_resp_get_address - an address that the VM may use on the device; -ENODATA behind the
+ * last
+ * @gid: the address as a GID: IPv4 ones begin with ten bytes of zero and two of 0xff
+ * @prefix_len: bits of it that name the subnet: up to 32 for IPv4, 128 for IPv6
+ */
+struct hyv_resp_get_address {
+	__u8 gid[16];
+	__le32 prefix_len;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_resp_get_address, 24);
+
+/**
+ * struct hyv_req_set_gid - an entry of the guest's GID table is from now on as told
+ * @index: below HYV_NUM_GIDS
+ * @type: enum ib_uverbs_gid_type
+ * @gid: all zeros: the entry is empty
+ *
+ * Any GID may be told; one that is not among the VM's addresses cannot be used.
+ */
+struct hyv_req_set_gid {
+	__le32 device;
+	__le32 port;
+	__le32 index;
+	__le32 type;
+	__u8 gid[16];
+};
+HYV_WIRE_SIZE(hyv_req_set_gid, 32);
+HYV_WIRE_EMPTY(hyv_resp_set_gid);
+#define HYV_NUM_GIDS	256u	/* what hyv_ah_attr.sgid_index can name */
+
+/**
+ * struct hyv_sockaddr - address and port
+ * @addr: as a GID, see struct hyv_resp_get_address; the wildcard is all zeros behind IPv4's prefix,
+ *        or all zeros
+ */
+struct hyv_sockaddr {
+	__u8 addr[16];
+	__be16 port;
+	__u8 reserved[6];
+};
+HYV_WIRE_SIZE(hyv_sockaddr, 24);
+
+#define HYV_CM_DATA_MAX	256u	/* bytes of private data; the transport may carry fewer */
+
+/**
+ * struct hyv_cm_param - what one side offers the other
+ * @ird: RDMA reads it takes at once
+ * @ord: RDMA reads it makes at once
+ * @data_len: bytes of @data
+ */
+struct hyv_cm_param {
+	__le32 ird;
+	__le32 ord;
+	__le32 data_len;
+	__le32 reserved;
+	__u8 data[HYV_CM_DATA_MAX];
+};
+HYV_WIRE_SIZE(hyv_cm_param, 272);
+
+/**
+ * struct hyv_req_cm_listen - wait for connections
+ * @local: where; the wildcard stands for each of the VM's addresses of that family, that of IPv6
+ *         for those of IPv4 too. -EADDRNOTAVAIL for an address that is not the VM's.
+ * @backlog: requests to keep that the guest has not asked for; more are rejected
+ * @flags: HYV_CM_V6ONLY
+ */
+struct hyv_req_cm_listen {
+	struct hyv_sockaddr local;
+	__le32 device;
+	__le32 backlog;
+	__le32 flags;
+	__le32 reserved;
+};
+HYV_WIRE_SIZE(hyv_req_cm_listen, 40);
+#define HYV_CM_V6ONLY	1u
+
+struct hyv_resp_cm_listen {
+	__le64 cm;
+};
+HYV_WIRE_SIZE(hyv_resp_cm_listen, 8);
+
+/**
+ * struct hyv_req_cm_connect - connect a QP that is in state INIT; answered at once, what becomes of
+ * it is told by HYV_CM_REPLY
+ */
+struct hyv_req_cm_connect {
+	__le64 qp;
+	struct hyv_sockaddr local;
+	struct hyv_sockaddr remote;
+	struct hyv_cm_param param;
+};
+HYV_WIRE_SIZE(hyv_req_cm_connect, 328);
+
+struct hyv_resp_cm_connect {
+	__le64 cm;
+};
+HYV_WIRE_SIZE(hyv_resp_cm_connect, 8);
+
+/** struct hyv_req_cm_accept - take a requested connection with a QP that is in state INIT */
+struct hyv_req_cm_accept {
+	__le64 cm;
+	__le64 qp;
+	struct hyv_cm_param param;
+};
+HYV_WIRE_SIZE(hyv_req_cm_accept, 288);
+HYV_WIRE_EMPTY(hyv_resp_cm_accept);
+
+/** struct hyv_req_cm_reject - refuse a requested connection; @data_len, @data: as in hyv_cm_param */
+struct hyv_req_cm_reject {
+	__le64 cm;
+	__le32 data_len;
+	__le32 reserved;
+	__u8 data[HYV_CM_DATA_MAX];
+};
+HYV_WIRE_SIZE(hyv_req_cm_reject, 272);
+HYV_WIRE_EMPTY(hyv_resp_cm_reject);
+
+/** struct hyv_req_cm_disconnect - end a connection; HYV_CM_CLOSE tells when the peer knows */
+struct hyv_req_cm_disconnect {
+	__le64 cm;
+};
+HYV_WIRE_SIZE(hyv_req_cm_disconnect, 8);
+HYV_WIRE_EMPTY(hyv_resp_cm_disconnect);
+
+/**
+ * struct hyv_req_cm_destroy - every CM id, of whatever became of it, is the guest's until this.
+ * A listener takes those with it that the guest has not been told of.
+ */
+struct hyv_req_cm_destroy {
+	__le64 cm;
+};
+HYV_WIRE_SIZE(hyv_req_cm_destroy, 8);
+HYV_WIRE_EMPTY(hyv_resp_cm_destroy);
+
+/** struct hyv_req_cm_get_event - the next event of a CM id */
+struct hyv_req_cm_get_event {
+	__le64 cm;
+};
+HYV_WIRE_SIZE(hyv_req_cm_get_event, 8);
+
+/**
+ * enum hyv_cm_event - what a CM id has to tell
+ * @HYV_CM_NONE: nothing; HYV_EVENT_CM will come when that changes
+ * @HYV_CM_REQUEST: of a listener: somebody wants to connect
+ * @HYV_CM_REPLY: of HYV_OP_CM_CONNECT, exactly once: status 0 and it is a connection, the QP is in
+ *                state RTS; or a negative errno: -ECONNREFUSED (rejected, perhaps with data),
+ *                -ETIMEDOUT (nobody there), others
+ * @HYV_CM_ESTABLISHED: of HYV_OP_CM_ACCEPT, at most once: the other side knows
+ * @HYV_CM_CLOSE: it is no connection any more; the last event
+ */
+enum hyv_cm_event {
+	HYV_CM_NONE = 0,
+	HYV_CM_REQUEST = 1,
+	HYV_CM_REPLY = 2,
+	HYV_CM_ESTABLISHED = 3,
+	HYV_CM_CLOSE = 4,
+};
+
+/**
+ * struct hyv_resp_cm_get_event - an event
+ * @type: enum hyv_cm_event
+ * @status: HYV_CM_REPLY: 0 or a negative errno
+ * @request: HYV_CM_REQUEST: the CM id to accept, reject or destroy
+ * @local: HYV_CM_REQUEST: who is asked, @remote: who asks
+ * @param: what the other side offers
+ */
+struct hyv_resp_cm_get_event {
+	__le32 type;
+	__le32 status;
+	__le64 request;
+	struct hyv_sockaddr local;
+	struct hyv_sockaddr remote;
+	struct hyv_cm_param param;
+};
+HYV_WIRE_SIZE(hyv_resp_cm_get_event, 336);
 
 #endif

@@ -53,6 +53,15 @@ hyv_guest() {
 	hyvd_start "$1" "$DEVICE_OF_HOST" && vm_start "$@" && vm_wait "$1" && guest_hyv_up "$1"
 }
 
+# rdma_ip PLACE: its address on the RDMA netdev.
+rdma_ip() { if [[ $1 == host ]]; then echo 10.9.0.1; else echo "10.9.0.1$1"; fi; }
+
+# address_guest N: as hyv_guest, with an address of its own, so that it can make connections; address_guest_start does not wait.
+address_guest_start() {
+	ip address replace "$(rdma_ip "$1")/24" dev d-rxe0 && hyvd_start "$1" rxe0 -- --address "$(rdma_ip "$1")" && vm_start "$1"
+}
+address_guest() { address_guest_start "$1" && vm_wait "$1" && guest_hyv_up "$1"; }
+
 not() { ! "$@"; }
 equal() { [[ $1 == "$2" ]] || { echo "got '$1', wanted '$2'"; return 1; }; }
 says() { grep -E -e "$2" "$1" || { cat "$1"; return 1; }; }	# says FILE REGEX

@@ -1,0 +1,770 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Connections: the guest's CM ids on the host's rdma_cm, through ucma.c.
+ *
+ * The guest knows connections as iWARP drivers do: it names a QP and two addresses, and is told when
+ * it is connected; it knows nothing of routes and of the QP's attributes. Those are seen to here:
+ *
+ *   active   RESOLVING_ADDR -> RESOLVING_ROUTE -> CONNECTING -> (peer's yes: QP to RTR and RTS, our
+ *            last word) -> ESTABLISHED
+ *   passive  REQUESTED -> (guest's yes: QP to RTR and RTS, our yes) -> ACCEPTING -> (peer's last
+ *            word) -> ESTABLISHED
+ *   both     -> OVER: told to the guest, nothing more to come
+ *
+ * A listener has a host id per address: the guest may listen on its own addresses, and a wildcard of
+ * the guest is never one of the host.
+ *
+ * The host's events are read by a thread of its own, since to act on them is to change QPs, which
+ * may wait. What the guest has to be told is kept in the id, at most one of each kind, and requests
+ * in their listener as far as its backlog goes; the guest is notified once and then asks.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "cm.h"
+#include "cmd.h"
+#include "context.h"
+#include "log.h"
+#include "qp.h"
+#include "ucma.h"
+
+#define RESOLVE_TIMEOUT_MS 2000
+#define ROCE_DATA_MAX	   56u /* what a request carries of the application's */
+#define ROCE_REPLY_MAX	   196u
+#define ROCE_REJECT_MAX	   148u
+#define MAX_IDS		   32768u
+#define MAX_BACKLOG	   1024u
+
+/* enum ib_qp_state, which no user header has */
+enum { QP_INIT = 1, QP_RTR = 2, QP_RTS = 3 };
+
+/* enum rdma_cm_event_type of the kernel, which is in libibverbs' headers alone */
+enum {
+	EVENT_ADDR_RESOLVED,
+	EVENT_ADDR_ERROR,
+	EVENT_ROUTE_RESOLVED,
+	EVENT_ROUTE_ERROR,
+	EVENT_CONNECT_REQUEST,
+	EVENT_CONNECT_RESPONSE,
+	EVENT_CONNECT_ERROR,
+	EVENT_UNREACHABLE,
+	EVENT_REJECTED,
+	EVENT_ESTABLISHED,
+	EVENT_DISCONNECTED,
+	EVENT_DEVICE_REMOVAL,
+};
+
+enum cm_state {
+	CM_LISTENING,
+	CM_RESOLVING_ADDR,
+	CM_RESOLVING_ROUTE,
+	CM_CONNECTING,
+	CM_REQUESTED,
+	CM_ACCEPTING,
+	CM_ESTABLISHED,
+	CM_OVER,
+};
+
+/**
+ * struct cm_id - a CM id of the guest
+ * @state: all below is guarded by struct cm.lock
+ * @host_ids: the host's, @num_host_ids of them; none once they are destroyed
+ * @qp: that it connects, or NULL
+ * @param: active, before it is sent: what to offer; then, what the other side offers
+ * @reply_due: HYV_CM_REPLY or HYV_CM_ESTABLISHED is to be told, or 0
+ * @reply_status: with it
+ * @close_due: HYV_CM_CLOSE is to be told
+ * @requests: of a listener: those that the guest has not been told of, @num_requests of them
+ */
+struct cm_id {
+	struct obj obj;
+	enum cm_state state;
+	uint32_t host_ids[VM_MAX_ADDRESSES];
+	unsigned int num_host_ids;
+	struct qp *qp;
+	struct rdma_ucm_conn_param param;
+	enum hyv_cm_event reply_due;
+	int reply_status;
+	bool close_due;
+	uint32_t backlog;
+	unsigned int num_requests;
+	STAILQ_HEAD(, cm_id) requests;
+	STAILQ_ENTRY(cm_id) next_request;
+};
+
+/**
+ * struct cm - the guest's connections
+ * @fd: the host's rdma_cm
+ * @stop_fd: eventfd that ends the thread
+ * @wake_fd: eventfd that tells the event loop that the guest has to be notified
+ * @lock: guards all CM ids and struct qp.cm; held over ioctls and commands, but not while a host id
+ *        is destroyed
+ * @num_ids: of the guest's
+ */
+struct cm {
+	struct vm *vm;
+	int fd;
+	int stop_fd;
+	int wake_fd;
+	sd_event_source *wake;
+	pthread_t thread;
+	bool is_running;
+	pthread_mutex_t lock;
+	unsigned int num_ids;
+};
+
+static struct cm_id *id_of(struct obj *obj)
+{
+	return (struct cm_id *)obj; /* its first member */
+}
+
+static void raise_event(int fd)
+{
+	static const uint64_t one = 1;
+
+	if (write(fd, &one, sizeof(one)) < 0)
+		log_err("cannot write an eventfd: %s", strerror(errno));
+}
+
+static void notify(struct cm *cm, struct cm_id *id)
+{
+	objtab_notify(cm->vm->objtab, &id->obj.events, true, 0);
+	raise_event(cm->wake_fd);
+}
+
+static void cm_id_release(struct obj *obj)
+{
+	free(id_of(obj));
+}
+
+/* with the lock held. Return: a new id, which the guest can name, with a reference; or NULL */
+static struct cm_id *id_create(struct cm *cm, enum cm_state state)
+{
+	struct cm_id *id = cm->num_ids < MAX_IDS ? calloc(1, sizeof(*id)) : NULL;
+
+	if (!id)
+		return NULL;
+	cm->num_ids++;
+	id->state = state;
+	STAILQ_INIT(&id->requests);
+	obj_init(cm->vm->objtab, &id->obj, OBJ_CM, NULL, cm_id_release);
+	obj_get(cm->vm->objtab, &id->obj);
+	objtab_publish(cm->vm->objtab, &id->obj);
+	return id;
+}
+
+static void unlink_qp(struct cm_id *id)
+{
+	if (id->qp)
+		id->qp->cm = NULL;
+	id->qp = NULL;
+}
+
+/* destroy an id, and the requests that the guest has not been told of; without the lock */
+static void id_destroy(struct cm *cm, struct cm_id *id)
+{
+	struct cm_id *request;
+	unsigned int i;
+
+	if (!objtab_remove(cm->vm->objtab, &id->obj))
+		return; /* another request did */
+	pthread_mutex_lock(&cm->lock);
+	id->state = CM_OVER;
+	unlink_qp(id);
+	cm->num_ids--;
+	pthread_mutex_unlock(&cm->lock);
+	for (i = 0; i < id->num_host_ids; i++)
+		ucma_destroy(cm->fd, id->host_ids[i]);
+	while ((request = STAILQ_FIRST(&id->requests))) {
+		STAILQ_REMOVE_HEAD(&id->requests, next_request);
+		id_destroy(cm, request);
+		obj_put(cm->vm->objtab, &request->obj);
+	}
+}
+
+/* what comes of an id from now on: nothing, but what is due */
+static void end(struct cm *cm, struct cm_id *id, int status)
+{
+	switch (id->state) {
+	case CM_RESOLVING_ADDR:
+	case CM_RESOLVING_ROUTE:
+	case CM_CONNECTING:
+		id->reply_due = HYV_CM_REPLY;
+		id->reply_status = status ? status : -ECONNABORTED;
+		break;
+	case CM_ACCEPTING:
+	case CM_ESTABLISHED:
+		id->close_due = true;
+		break;
+	default:
+		return; /* accepting it will fail */
+	}
+	id->state = CM_OVER;
+	unlink_qp(id);
+	notify(cm, id);
+}
+
+/* ---- what the host tells ---- */
+
+static int move_qp(struct cm *cm, struct cm_id *id, uint32_t state)
+{
+	struct ib_uverbs_qp_attr attr;
+	int ret = ucma_init_qp_attr(cm->fd, id->host_ids[0], state, &attr);
+
+	return ret ? ret : qp_modify(id->qp, &attr);
+}
+
+/* the QP becomes able to receive and to send; in INIT again first, for the access that was agreed on */
+static int connect_qp(struct cm *cm, struct cm_id *id)
+{
+	int ret = id->qp ? move_qp(cm, id, QP_INIT) : -ENOTCONN;
+
+	if (!ret)
+		ret = move_qp(cm, id, QP_RTR);
+	return ret ? ret : move_qp(cm, id, QP_RTS);
+}
+
+static void on_response(struct cm *cm, struct cm_id *id, const struct rdma_ucm_conn_param *param)
+{
+	int ret = connect_qp(cm, id);
+
+	if (!ret)
+		ret = ucma_accept(cm->fd, id->host_ids[0], id->obj.id, NULL);
+	if (ret) {
+		ucma_reject(cm->fd, id->host_ids[0], "", 0);
+		end(cm, id, ret);
+		return;
+	}
+	id->param = *param;
+	id->state = CM_ESTABLISHED;
+	id->reply_due = HYV_CM_REPLY;
+	id->reply_status = 0;
+	notify(cm, id);
+}
+
+static void on_request(struct cm *cm, struct cm_id *listener,
+		       const struct rdma_ucm_event_resp *event)
+{
+	struct cm_id *id =
+		listener->num_requests < listener->backlog ? id_create(cm, CM_REQUESTED) : NULL;
+
+	if (!id) {
+		log_guest(
+			"a listener of the guest has more requests than its backlog: one rejected");
+		ucma_destroy(cm->fd, event->id);
+		return;
+	}
+	id->host_ids[id->num_host_ids++] = event->id;
+	id->param = event->param.conn;
+	STAILQ_INSERT_TAIL(&listener->requests, id, next_request);
+	listener->num_requests++;
+	notify(cm, listener);
+}
+
+static void on_error(struct cm *cm, struct cm_id *id, const struct rdma_ucm_event_resp *event)
+{
+	switch (event->event) {
+	case EVENT_REJECTED:
+		id->param = event->param.conn;
+		end(cm, id, -ECONNREFUSED);
+		break;
+	case EVENT_ADDR_ERROR:
+	case EVENT_ROUTE_ERROR:
+	case EVENT_UNREACHABLE:
+		end(cm, id, -ETIMEDOUT);
+		break;
+	case EVENT_CONNECT_ERROR:
+	case EVENT_DEVICE_REMOVAL:
+		end(cm, id, -ECONNABORTED);
+		break;
+	default: /* of no interest: TIMEWAIT_EXIT, ADDR_CHANGE */
+		break;
+	}
+}
+
+static void on_event(struct cm *cm, struct cm_id *id, const struct rdma_ucm_event_resp *event)
+{
+	int ret = 0;
+
+	if (event->event == EVENT_CONNECT_REQUEST) {
+		on_request(cm, id, event);
+	} else if (event->event == EVENT_ADDR_RESOLVED && id->state == CM_RESOLVING_ADDR) {
+		id->state = CM_RESOLVING_ROUTE;
+		ret = ucma_resolve_route(cm->fd, id->host_ids[0], RESOLVE_TIMEOUT_MS);
+	} else if (event->event == EVENT_ROUTE_RESOLVED && id->state == CM_RESOLVING_ROUTE) {
+		id->state = CM_CONNECTING;
+		ret = ucma_connect(cm->fd, id->host_ids[0], &id->param);
+	} else if (event->event == EVENT_CONNECT_RESPONSE && id->state == CM_CONNECTING) {
+		on_response(cm, id, &event->param.conn);
+	} else if (event->event == EVENT_ESTABLISHED && id->state == CM_ACCEPTING) {
+		id->state = CM_ESTABLISHED;
+		id->param = event->param.conn;
+		id->reply_due = HYV_CM_ESTABLISHED;
+		notify(cm, id);
+	} else if (event->event == EVENT_DISCONNECTED) {
+		ucma_disconnect(cm->fd, id->host_ids[0]); /* the answer, if it is the peer's wish */
+		end(cm, id, -ECONNRESET);
+	} else {
+		on_error(cm, id, event);
+	}
+	if (ret)
+		end(cm, id, ret);
+}
+
+static void take_event(struct cm *cm, const struct rdma_ucm_event_resp *event)
+{
+	struct obj *obj = objtab_get(cm->vm->objtab, event->uid, OBJ_CM);
+	bool is_request = event->event == EVENT_CONNECT_REQUEST, is_known = false;
+
+	if (obj) {
+		pthread_mutex_lock(&cm->lock);
+		is_known = is_request ? id_of(obj)->state == CM_LISTENING :
+					id_of(obj)->state != CM_OVER;
+		if (is_known)
+			on_event(cm, id_of(obj), event);
+		pthread_mutex_unlock(&cm->lock);
+		obj_put(cm->vm->objtab, obj);
+	}
+	if (!is_known && is_request)
+		ucma_destroy(cm->fd, event->id); /* its listener is gone */
+}
+
+static void *event_thread(void *arg)
+{
+	struct cm *cm = arg;
+	struct pollfd files[] = { { .fd = cm->fd, .events = POLLIN },
+				  { .fd = cm->stop_fd, .events = POLLIN } };
+	struct rdma_ucm_event_resp event;
+
+	while (!files[1].revents) {
+		while (!ucma_get_event(cm->fd, &event))
+			take_event(cm, &event);
+		if (poll(files, 2, -1) < 0 && errno != EINTR) {
+			log_err("cannot wait for connections: %s", strerror(errno));
+			break;
+		}
+	}
+	return NULL;
+}
+
+static int on_wake(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+	struct cm *cm = arg;
+	uint64_t count;
+
+	(void)source;
+	(void)revents;
+	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_err("cannot read an eventfd: %s", strerror(errno));
+	event_kick(cm->vm->event);
+	return 0;
+}
+
+/* ---- what the guest asks for ---- */
+
+static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+static bool has_v4_prefix(const uint8_t gid[16])
+{
+	return !memcmp(gid, v4_prefix, sizeof(v4_prefix));
+}
+
+static void to_sockaddr(struct sockaddr_in6 *out, const uint8_t gid[16], __be16 port)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = port };
+
+	*out = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = port };
+	memcpy(&out->sin6_addr, gid, 16);
+	if (has_v4_prefix(gid)) {
+		memcpy(&v4.sin_addr, gid + sizeof(v4_prefix), 4);
+		*out = (struct sockaddr_in6){ 0 };
+		memcpy(out, &v4, sizeof(v4));
+	}
+}
+
+static void from_sockaddr(struct hyv_sockaddr *out, const struct sockaddr_in6 *in)
+{
+	struct sockaddr_in v4;
+
+	out->port = in->sin6_port;
+	memcpy(out->addr, &in->sin6_addr, sizeof(out->addr));
+	if (in->sin6_family == AF_INET) {
+		memcpy(&v4, in, sizeof(v4));
+		memcpy(out->addr, v4_prefix, sizeof(v4_prefix));
+		memcpy(out->addr + sizeof(v4_prefix), &v4.sin_addr, 4);
+	}
+}
+
+static bool has_reserved(const struct hyv_sockaddr *addr)
+{
+	static const uint8_t zero[sizeof(addr->reserved)];
+
+	return memcmp(addr->reserved, zero, sizeof(zero));
+}
+
+/* Return: 0 or -EINVAL */
+static int param_from_wire(struct rdma_ucm_conn_param *out, const struct hyv_cm_param *in,
+			   const struct qp *qp, uint32_t data_max)
+{
+	uint32_t ird = le32toh(in->ird), ord = le32toh(in->ord), len = le32toh(in->data_len);
+
+	if (in->reserved || len > data_max)
+		return -EINVAL;
+	*out = (struct rdma_ucm_conn_param){
+		.qp_num = qp->num,
+		.private_data_len = (uint8_t)len,
+		.responder_resources = (uint8_t)(ird < UINT8_MAX ? ird : UINT8_MAX),
+		.initiator_depth = (uint8_t)(ord < UINT8_MAX ? ord : UINT8_MAX),
+		.flow_control = 1,
+		.retry_count = 7,
+		.rnr_retry_count = 7,
+		.valid = 1,
+	};
+	memcpy(out->private_data, in->data, len);
+	return 0;
+}
+
+static void param_to_wire(struct hyv_cm_param *out, const struct rdma_ucm_conn_param *in)
+{
+	out->ird = htole32(in->initiator_depth);
+	out->ord = htole32(in->responder_resources);
+	out->data_len = htole32(in->private_data_len);
+	memcpy(out->data, in->private_data, in->private_data_len);
+}
+
+/* whether a listener on @local hears of connections to @address */
+static bool matches(const struct address *address, const struct hyv_req_cm_listen *req)
+{
+	static const uint8_t zero[16];
+	const uint8_t *local = req->local.addr;
+
+	if (!memcmp(local, zero, sizeof(zero)))
+		return !(le32toh(req->flags) & HYV_CM_V6ONLY) || !has_v4_prefix(address->gid);
+	if (has_v4_prefix(local) && !memcmp(local + sizeof(v4_prefix), zero, 4))
+		return has_v4_prefix(address->gid);
+	return !memcmp(local, address->gid, sizeof(address->gid));
+}
+
+/* with the lock held */
+static int listen_on(struct cm *cm, struct cm_id *id, const struct address *address,
+		     const struct hyv_req_cm_listen *req)
+{
+	uint32_t *host_id = &id->host_ids[id->num_host_ids];
+	struct sockaddr_in6 local;
+	int ret = ucma_create(cm->fd, id->obj.id, host_id);
+
+	if (ret)
+		return ret;
+	id->num_host_ids++;
+	to_sockaddr(&local, address->gid, req->local.port);
+	return ucma_listen(cm->fd, *host_id, &local, id->backlog);
+}
+
+/* without the lock: give the guest the id that was made, or undo it; drops the reference */
+static int id_finish(struct cm *cm, struct cm_id *id, int ret, __le64 *out)
+{
+	if (ret)
+		id_destroy(cm, id);
+	else
+		*out = htole64(id->obj.id);
+	obj_put(cm->vm->objtab, &id->obj);
+	return ret;
+}
+
+int cm_listen_exec(struct cmd *cmd)
+{
+	const struct hyv_req_cm_listen *req = cmd->req;
+	struct device *dev = device_find(cmd, req->device, req->reserved);
+	uint32_t backlog = le32toh(req->backlog);
+	struct hyv_resp_cm_listen *resp = cmd->resp;
+	struct cm *cm = cmd->vm->cm;
+	int ret = -EADDRNOTAVAIL;
+	struct cm_id *id;
+	unsigned int i;
+
+	if (!dev || has_reserved(&req->local) || le32toh(req->flags) & ~HYV_CM_V6ONLY)
+		return -EINVAL;
+	if (!cm)
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&cm->lock);
+	id = id_create(cm, CM_LISTENING);
+	if (!id) {
+		pthread_mutex_unlock(&cm->lock);
+		return -ENOMEM;
+	}
+	id->backlog = backlog && backlog < MAX_BACKLOG ? backlog : MAX_BACKLOG;
+	for (i = 0; i < cmd->vm->num_addresses; i++) {
+		const struct address *address = &cmd->vm->addresses[i];
+
+		if (address->device != dev || !matches(address, req))
+			continue;
+		ret = listen_on(cm, id, address, req);
+		if (ret)
+			break;
+	}
+	pthread_mutex_unlock(&cm->lock);
+	return id_finish(cm, id, ret, &resp->cm);
+}
+
+/* with the lock held */
+static int start_connecting(struct cm *cm, struct cm_id *id, const struct hyv_req_cm_connect *req)
+{
+	struct sockaddr_in6 local, remote;
+	int ret = ucma_create(cm->fd, id->obj.id, &id->host_ids[0]);
+
+	if (ret)
+		return ret;
+	id->num_host_ids = 1;
+	to_sockaddr(&local, req->local.addr, req->local.port);
+	to_sockaddr(&remote, req->remote.addr, req->remote.port);
+	ret = ucma_resolve_addr(cm->fd, id->host_ids[0], &local, &remote, RESOLVE_TIMEOUT_MS);
+	if (ret != -EADDRINUSE)
+		return ret;
+	/* somebody of the host has that port at the VM's address: another does as well */
+	to_sockaddr(&local, req->local.addr, 0);
+	return ucma_resolve_addr(cm->fd, id->host_ids[0], &local, &remote, RESOLVE_TIMEOUT_MS);
+}
+
+int cm_connect_exec(struct cmd *cmd)
+{
+	const struct hyv_req_cm_connect *req = cmd->req;
+	struct hyv_resp_cm_connect *resp = cmd->resp;
+	struct qp *qp = (struct qp *)cmd->target;
+	struct rdma_ucm_conn_param param;
+	struct cm *cm = cmd->vm->cm;
+	struct cm_id *id = NULL;
+	int ret;
+
+	if (!cm)
+		return -EOPNOTSUPP;
+	if (has_reserved(&req->local) || has_reserved(&req->remote) ||
+	    has_v4_prefix(req->local.addr) != has_v4_prefix(req->remote.addr))
+		return -EINVAL;
+	ret = param_from_wire(&param, &req->param, qp, ROCE_DATA_MAX);
+	if (ret)
+		return ret;
+	if (!gid_is_allowed(cmd->vm, qp->obj.context->device, req->local.addr))
+		return -EADDRNOTAVAIL;
+	pthread_mutex_lock(&cm->lock);
+	ret = qp->cm ? -EISCONN : 0;
+	if (!ret) {
+		id = id_create(cm, CM_RESOLVING_ADDR);
+		ret = id ? 0 : -ENOMEM;
+	}
+	if (!ret) {
+		id->param = param;
+		id->qp = qp;
+		qp->cm = id;
+		ret = start_connecting(cm, id, req);
+	}
+	pthread_mutex_unlock(&cm->lock);
+	return id ? id_finish(cm, id, ret, &resp->cm) : ret;
+}
+
+/* with the lock held; what fails here leaves an id that only can be destroyed */
+static int accept_with(struct cm *cm, struct cm_id *id, struct qp *qp,
+		       const struct rdma_ucm_conn_param *param)
+{
+	int ret;
+
+	if (id->state != CM_REQUESTED)
+		return -EINVAL;
+	if (qp->cm)
+		return -EISCONN;
+	id->qp = qp;
+	qp->cm = id;
+	ret = connect_qp(cm, id);
+	if (!ret)
+		ret = ucma_accept(cm->fd, id->host_ids[0], id->obj.id, param);
+	id->state = ret ? CM_OVER : CM_ACCEPTING;
+	if (ret)
+		unlink_qp(id);
+	return ret;
+}
+
+int cm_accept_exec(struct cmd *cmd)
+{
+	const struct hyv_req_cm_accept *req = cmd->req;
+	struct obj *obj = cmd_get_object(cmd, req->qp, OBJ_QP);
+	struct rdma_ucm_conn_param param;
+	struct cm *cm = cmd->vm->cm;
+	struct qp *qp = (struct qp *)obj;
+	int ret;
+
+	if (!obj)
+		return -ENOENT;
+	ret = param_from_wire(&param, &req->param, qp, ROCE_REPLY_MAX);
+	if (!ret) {
+		pthread_mutex_lock(&cm->lock);
+		ret = accept_with(cm, id_of(cmd->target), qp, &param);
+		pthread_mutex_unlock(&cm->lock);
+	}
+	cmd_put_object(cmd, obj);
+	return ret;
+}
+
+int cm_reject_exec(struct cmd *cmd)
+{
+	const struct hyv_req_cm_reject *req = cmd->req;
+	struct cm_id *id = id_of(cmd->target);
+	struct cm *cm = cmd->vm->cm;
+	int ret = -EINVAL;
+
+	if (req->reserved || le32toh(req->data_len) > ROCE_REJECT_MAX)
+		return -EINVAL;
+	pthread_mutex_lock(&cm->lock);
+	if (id->state == CM_REQUESTED) {
+		ret = ucma_reject(cm->fd, id->host_ids[0], req->data,
+				  (uint8_t)le32toh(req->data_len));
+		id->state = CM_OVER;
+	}
+	pthread_mutex_unlock(&cm->lock);
+	return ret;
+}
+
+int cm_disconnect_exec(struct cmd *cmd)
+{
+	struct cm_id *id = id_of(cmd->target);
+	struct cm *cm = cmd->vm->cm;
+	int ret = -ENOTCONN;
+
+	pthread_mutex_lock(&cm->lock);
+	if (id->state == CM_ESTABLISHED || id->state == CM_ACCEPTING)
+		ret = ucma_disconnect(cm->fd, id->host_ids[0]);
+	pthread_mutex_unlock(&cm->lock);
+	return ret;
+}
+
+int cm_destroy_exec(struct cmd *cmd)
+{
+	id_destroy(cmd->vm->cm, id_of(cmd->target));
+	return 0;
+}
+
+/* with the lock held */
+static void tell_request(struct cm *cm, struct cm_id *listener, struct hyv_resp_cm_get_event *resp)
+{
+	struct cm_id *id = STAILQ_FIRST(&listener->requests);
+	struct sockaddr_in6 local, remote;
+
+	STAILQ_REMOVE_HEAD(&listener->requests, next_request);
+	listener->num_requests--;
+	resp->type = htole32(HYV_CM_REQUEST);
+	resp->request = htole64(id->obj.id);
+	ucma_query_addrs(cm->fd, id->host_ids[0], &local, &remote);
+	from_sockaddr(&resp->local, &local);
+	from_sockaddr(&resp->remote, &remote);
+	param_to_wire(&resp->param, &id->param);
+	obj_put(cm->vm->objtab, &id->obj);
+}
+
+int cm_get_event_exec(struct cmd *cmd)
+{
+	struct hyv_resp_cm_get_event *resp = cmd->resp;
+	struct cm_id *id = id_of(cmd->target);
+	struct cm *cm = cmd->vm->cm;
+
+	pthread_mutex_lock(&cm->lock);
+	if (id->state == CM_LISTENING && id->num_requests) {
+		tell_request(cm, id, resp);
+	} else if (id->reply_due) {
+		resp->type = htole32(id->reply_due);
+		resp->status = htole32((uint32_t)id->reply_status);
+		param_to_wire(&resp->param, &id->param);
+		id->reply_due = HYV_CM_NONE;
+	} else if (id->close_due) {
+		resp->type = htole32(HYV_CM_CLOSE);
+		id->close_due = false;
+	}
+	pthread_mutex_unlock(&cm->lock);
+	return 0;
+}
+
+/* ---- life and death ---- */
+
+void cm_forget_qp(struct vm *vm, struct qp *qp)
+{
+	if (!vm->cm)
+		return;
+	pthread_mutex_lock(&vm->cm->lock);
+	if (qp->cm)
+		unlink_qp(qp->cm);
+	pthread_mutex_unlock(&vm->cm->lock);
+}
+
+void cm_destroy_all(struct vm *vm)
+{
+	struct obj *obj;
+
+	while ((obj = objtab_first_cm(vm->objtab))) {
+		id_destroy(vm->cm, id_of(obj));
+		obj_put(vm->objtab, obj);
+	}
+}
+
+static int start_thread(struct cm *cm)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the event loop's */
+	err = pthread_create(&cm->thread, NULL, event_thread, cm);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	cm->is_running = !err;
+	return -err;
+}
+
+int cm_create(struct cm **out, struct vm *vm)
+{
+	struct cm *cm = calloc(1, sizeof(*cm));
+	int ret;
+
+	if (!cm)
+		return -ENOMEM;
+	cm->vm = vm;
+	pthread_mutex_init(&cm->lock, NULL);
+	cm->stop_fd = eventfd(0, EFD_CLOEXEC);
+	cm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	cm->fd = ucma_open();
+	ret = cm->fd;
+	if (cm->fd < 0)
+		log_err("cannot open /dev/infiniband/rdma_cm, for connections of the VM: %s; is rdma_ucm loaded?",
+			strerror(-cm->fd));
+	else if (cm->stop_fd < 0 || cm->wake_fd < 0)
+		ret = -EMFILE;
+	else
+		ret = sd_event_add_io(vm->loop, &cm->wake, cm->wake_fd, EPOLLIN, on_wake, cm);
+	if (ret >= 0)
+		ret = start_thread(cm);
+	if (ret < 0) {
+		cm_destroy(cm);
+		return ret;
+	}
+	*out = cm;
+	return 0;
+}
+
+void cm_destroy(struct cm *cm)
+{
+	if (cm->is_running) {
+		raise_event(cm->stop_fd);
+		pthread_join(cm->thread, NULL);
+	}
+	sd_event_source_unref(cm->wake);
+	if (cm->fd >= 0)
+		close(cm->fd);
+	if (cm->wake_fd >= 0)
+		close(cm->wake_fd);
+	if (cm->stop_fd >= 0)
+		close(cm->stop_fd);
+	pthread_mutex_destroy(&cm->lock);
+	free(cm);
+}

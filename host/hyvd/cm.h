@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Connections: see cm.c */
+#ifndef HYVD_CM_H
+#define HYVD_CM_H
+
+struct cm;
+struct cmd;
+struct qp;
+struct vm;
+
+/**
+ * cm_create() - be ready for the guest's connections
+ * @vm: its event loop is there
+ *
+ * Return: 0, or a negative errno after a message.
+ */
+int cm_create(struct cm **out, struct vm *vm);
+
+/** cm_destroy() - no CM id is left */
+void cm_destroy(struct cm *cm);
+
+/** cm_destroy_all() - destroy every CM id of the guest, as at the end of its life */
+void cm_destroy_all(struct vm *vm);
+
+/** cm_forget_qp() - a QP goes: whatever connection it has touches it no more when this returns */
+void cm_forget_qp(struct vm *vm, struct qp *qp);
+
+int cm_listen_exec(struct cmd *cmd);
+int cm_connect_exec(struct cmd *cmd);
+int cm_accept_exec(struct cmd *cmd);
+int cm_reject_exec(struct cmd *cmd);
+int cm_disconnect_exec(struct cmd *cmd);
+int cm_destroy_exec(struct cmd *cmd);
+int cm_get_event_exec(struct cmd *cmd);
+
+#endif

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Addresses of the VM, and the two GID tables. The operator gives the VM some of the addresses of
+ * the host's RDMA netdev; the guest's kernel makes its GID table from what is on its own netdev, so
+ * indices differ, and a GID in the guest's table need not be the VM's. Whatever names a GID by its
+ * index is translated here, by value and type, and refused if the address is another's.
+ *
+ * Without addresses the guest mirrors the host's table, and nothing is translated.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cmd.h"
+#include "context.h"
+#include "gid.h"
+#include "log.h"
+
+#define TABLE_MAX (UINT16_MAX / sizeof(struct ib_uverbs_gid_entry)) /* what one ioctl can bring */
+
+/** struct guest_gid - an entry of the guest's table; all zeros: empty */
+struct guest_gid {
+	uint8_t gid[16];
+	uint32_t type;
+};
+
+/**
+ * struct gid_map - the guest's tables of a device
+ * @lock: guards @entries
+ * @entries: by port, counted from 0, and index
+ */
+struct gid_map {
+	pthread_mutex_t lock;
+	struct guest_gid entries[DEVICE_MAX_PORTS][HYV_NUM_GIDS];
+};
+
+static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+/* the host's table, for free(). Return: how many entries there are in it, or a negative errno */
+static int read_host_table(const struct device *dev, struct ib_uverbs_gid_entry **out)
+{
+	struct ib_uverbs_gid_entry *entries = calloc(TABLE_MAX, sizeof(*entries));
+	uint64_t entry_size = sizeof(*entries), num = 0;
+	struct uverbs_call call;
+	uint32_t flags = 0;
+	int ret;
+
+	if (!entries)
+		return -ENOMEM;
+	uverbs_start(&call, UVERBS_OBJECT_DEVICE, UVERBS_METHOD_QUERY_GID_TABLE);
+	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_TABLE_ENTRY_SIZE, &entry_size, sizeof(entry_size));
+	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_TABLE_FLAGS, &flags, sizeof(flags));
+	uverbs_out(&call, UVERBS_ATTR_QUERY_GID_TABLE_RESP_ENTRIES, entries,
+		   (uint16_t)(TABLE_MAX * sizeof(*entries)));
+	uverbs_out(&call, UVERBS_ATTR_QUERY_GID_TABLE_RESP_NUM_ENTRIES, &num, sizeof(num));
+	ret = uverbs_call(dev->own->fd, dev->provider->driver_id, &call);
+	if (ret) {
+		free(entries);
+		return ret < 0 ? ret : -EIO;
+	}
+	*out = entries;
+	return (int)num;
+}
+
+/* Return: true and the entry that has the GID with that type, on @port unless that is 0 */
+static bool find_on_host(const struct device *dev, uint32_t port, const struct guest_gid *gid,
+			 struct ib_uverbs_gid_entry *found)
+{
+	struct ib_uverbs_gid_entry *entries;
+	int num = read_host_table(dev, &entries), i;
+	bool is_found = false;
+
+	if (num < 0)
+		return false;
+	for (i = 0; i < num && !is_found; i++) {
+		is_found = !memcmp(entries[i].gid, gid->gid, sizeof(gid->gid)) &&
+			   entries[i].gid_type == gid->type &&
+			   (!port || entries[i].port_num == port);
+		if (is_found)
+			*found = entries[i];
+	}
+	free(entries);
+	return is_found;
+}
+
+/* Return: 0 or -EINVAL */
+static int parse_address(const char *text, struct address *address)
+{
+	char ip[INET6_ADDRSTRLEN], *slash, *end;
+	unsigned long max = 128;
+
+	if (snprintf(ip, sizeof(ip), "%s", text) >= (int)sizeof(ip))
+		return -EINVAL;
+	slash = strchr(ip, '/');
+	if (slash)
+		*slash = '\0';
+	memcpy(address->gid, v4_prefix, sizeof(v4_prefix));
+	if (inet_pton(AF_INET, ip, address->gid + sizeof(v4_prefix)) == 1)
+		max = 32;
+	else if (inet_pton(AF_INET6, ip, address->gid) != 1)
+		return -EINVAL;
+	if (!slash)
+		return 0;
+	errno = 0;
+	address->prefix_len = (uint32_t)strtoul(slash + 1, &end, 10);
+	return errno || end == slash + 1 || *end || !address->prefix_len ||
+			       address->prefix_len > max ?
+		       -EINVAL :
+		       0;
+}
+
+static uint32_t count_bits(const uint8_t *mask, size_t len)
+{
+	uint32_t bits = 0;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		bits += (uint32_t)__builtin_popcount(mask[i]);
+	return bits;
+}
+
+/* the bytes of an IP address, @len of them, or NULL if it is not one of that length */
+static const uint8_t *bytes_of(const struct sockaddr *addr, size_t len)
+{
+	if (addr && addr->sa_family == AF_INET && len == 4)
+		return (const uint8_t *)addr + offsetof(struct sockaddr_in, sin_addr);
+	if (addr && addr->sa_family == AF_INET6 && len == 16)
+		return (const uint8_t *)addr + offsetof(struct sockaddr_in6, sin6_addr);
+	return NULL;
+}
+
+/* the subnet as the host's netdev has it; a subnet of its own if that cannot be found out */
+static uint32_t find_prefix_len(const struct address *address)
+{
+	bool is_v4 = !memcmp(address->gid, v4_prefix, sizeof(v4_prefix));
+	size_t len = is_v4 ? 4 : 16;
+	uint32_t prefix_len = (uint32_t)len * 8;
+	struct ifaddrs *all, *one;
+
+	if (getifaddrs(&all))
+		return prefix_len;
+	for (one = all; one; one = one->ifa_next) {
+		const uint8_t *ip = bytes_of(one->ifa_addr, len);
+		const uint8_t *mask = bytes_of(one->ifa_netmask, len);
+
+		if (ip && mask && !memcmp(ip, address->gid + 16 - len, len))
+			prefix_len = count_bits(mask, len);
+	}
+	freeifaddrs(all);
+	return prefix_len;
+}
+
+static struct device *find_device_with(struct vm *vm, const struct address *address)
+{
+	struct guest_gid gid = { .type = IB_UVERBS_GID_TYPE_ROCE_V2 };
+	struct ib_uverbs_gid_entry entry;
+	unsigned int i;
+
+	memcpy(gid.gid, address->gid, sizeof(gid.gid));
+	for (i = 0; i < vm->num_devices; i++)
+		if (find_on_host(vm->devices[i], 0, &gid, &entry))
+			return vm->devices[i];
+	return NULL;
+}
+
+int gid_add_address(struct vm *vm, const char *text)
+{
+	struct address *address = &vm->addresses[vm->num_addresses];
+	struct device *dev;
+
+	if (vm->num_addresses == VM_MAX_ADDRESSES) {
+		log_err("'%s' is one address too many: a VM can have %u", text, VM_MAX_ADDRESSES);
+		return -E2BIG;
+	}
+	*address = (struct address){ 0 };
+	if (parse_address(text, address) ||
+	    (address->gid[0] == 0xfe && address->gid[1] >> 6 == 2)) {
+		log_err("'%s' is not an IP address, with /LEN or without, that is more than link-local",
+			text);
+		return -EINVAL;
+	}
+	dev = find_device_with(vm, address);
+	if (!dev) {
+		log_err("address '%s' is on the netdev of no RoCE device of this VM: 'ip address add %s dev NETDEV' first",
+			text, text);
+		return -EADDRNOTAVAIL;
+	}
+	if (!dev->gids) {
+		dev->gids = calloc(1, sizeof(*dev->gids));
+		if (!dev->gids)
+			return -ENOMEM;
+		pthread_mutex_init(&dev->gids->lock, NULL);
+	}
+	if (!address->prefix_len)
+		address->prefix_len = find_prefix_len(address);
+	address->device = dev;
+	vm->num_addresses++;
+	log_info("address %s: on device %u, %s", text, dev->index, dev->name);
+	return 0;
+}
+
+void gid_free(struct device *dev)
+{
+	if (!dev->gids)
+		return;
+	pthread_mutex_destroy(&dev->gids->lock);
+	free(dev->gids);
+	dev->gids = NULL;
+}
+
+bool gid_is_allowed(const struct vm *vm, const struct device *dev, const uint8_t gid[16])
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->num_addresses; i++)
+		if (vm->addresses[i].device == dev && !memcmp(vm->addresses[i].gid, gid, 16))
+			return true;
+	return false;
+}
+
+int gid_to_host(const struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index)
+{
+	struct ib_uverbs_gid_entry entry;
+	struct guest_gid gid;
+
+	if (!dev->gids)
+		return 0;
+	if (!port || port > DEVICE_MAX_PORTS)
+		return -EINVAL;
+	pthread_mutex_lock(&dev->gids->lock);
+	gid = dev->gids->entries[port - 1][*index];
+	pthread_mutex_unlock(&dev->gids->lock);
+	if (!count_bits(gid.gid, sizeof(gid.gid)))
+		return -EINVAL;
+	if (!gid_is_allowed(vm, dev, gid.gid)) {
+		log_guest("the guest wants to use GID %u, which is no address of its own: refused",
+			  *index);
+		return -EADDRNOTAVAIL;
+	}
+	if (!find_on_host(dev, port, &gid, &entry) || entry.gid_index > UINT8_MAX)
+		return -EADDRNOTAVAIL;
+	*index = (uint8_t)entry.gid_index;
+	return 0;
+}
+
+uint8_t gid_to_guest(const struct device *dev, uint8_t port, uint8_t index)
+{
+	struct ib_uverbs_gid_entry *entries;
+	const struct guest_gid *own;
+	unsigned int guest = 0;
+	int num, i;
+
+	if (!dev->gids)
+		return index;
+	if (!port || port > DEVICE_MAX_PORTS)
+		return 0;
+	num = read_host_table(dev, &entries);
+	if (num < 0)
+		return 0;
+	for (i = 0; i < num; i++)
+		if (entries[i].port_num == port && entries[i].gid_index == index)
+			break;
+	pthread_mutex_lock(&dev->gids->lock);
+	own = dev->gids->entries[port - 1];
+	while (i < num && guest < HYV_NUM_GIDS &&
+	       (memcmp(own[guest].gid, entries[i].gid, 16) ||
+		own[guest].type != entries[i].gid_type))
+		guest++;
+	pthread_mutex_unlock(&dev->gids->lock);
+	free(entries);
+	return (uint8_t)(guest % HYV_NUM_GIDS);
+}
+
+void gid_forget_guest(struct vm *vm)
+{
+	struct gid_map *map;
+	unsigned int i;
+
+	for (i = 0; i < vm->num_devices; i++) {
+		map = vm->devices[i]->gids;
+		if (!map)
+			continue;
+		pthread_mutex_lock(&map->lock);
+		memset(map->entries, 0, sizeof(map->entries));
+		pthread_mutex_unlock(&map->lock);
+	}
+}
+
+int get_address_exec(struct cmd *cmd)
+{
+	const struct hyv_req_get_address *req = cmd->req;
+	const struct device *dev = device_find(cmd, req->device, 0);
+	struct hyv_resp_get_address *resp = cmd->resp;
+	uint32_t index = le32toh(req->index);
+	unsigned int i;
+
+	if (!dev)
+		return -EINVAL;
+	for (i = 0; i < cmd->vm->num_addresses; i++) {
+		const struct address *address = &cmd->vm->addresses[i];
+
+		if (address->device != dev || index--)
+			continue;
+		memcpy(resp->gid, address->gid, sizeof(resp->gid));
+		resp->prefix_len = htole32(address->prefix_len);
+		return 0;
+	}
+	return -ENODATA;
+}
+
+int set_gid_exec(struct cmd *cmd)
+{
+	const struct hyv_req_set_gid *req = cmd->req;
+	const struct device *dev = device_find(cmd, req->device, 0);
+	uint32_t port = le32toh(req->port), index = le32toh(req->index);
+	struct guest_gid *entry;
+
+	if (!dev || !dev->gids || !port || port > DEVICE_MAX_PORTS || index >= HYV_NUM_GIDS)
+		return -EINVAL;
+	pthread_mutex_lock(&dev->gids->lock);
+	entry = &dev->gids->entries[port - 1][index];
+	memcpy(entry->gid, req->gid, sizeof(entry->gid));
+	entry->type = le32toh(req->type);
+	pthread_mutex_unlock(&dev->gids->lock);
+	return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Addresses of the VM, and GIDs by the guest's and by the host's index: see gid.c */
+#ifndef HYVD_GID_H
+#define HYVD_GID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VM_MAX_ADDRESSES 32
+
+struct cmd;
+struct device;
+struct vm;
+
+/**
+ * struct address - an address of the host's that is the VM's alone
+ * @gid: the address as a GID
+ * @prefix_len: of its subnet
+ * @device: the host device whose netdev has it
+ */
+struct address {
+	uint8_t gid[16];
+	uint32_t prefix_len;
+	const struct device *device;
+};
+
+/**
+ * gid_add_address() - give the VM an address
+ * @vm: its devices are open
+ * @text: IP address, with /LEN or not
+ *
+ * Return: 0, or a negative errno after a message that says what is wrong and what to do.
+ */
+int gid_add_address(struct vm *vm, const char *text);
+
+/** gid_is_allowed() - Return: whether @gid is an address of the VM on @dev */
+bool gid_is_allowed(const struct vm *vm, const struct device *dev, const uint8_t gid[16]);
+
+/**
+ * gid_to_host() - the host's index of a GID of the guest's table
+ * @index: in: the guest's, out: the host's; the same where the guest's table mirrors the host's
+ *
+ * Any thread. Return: 0; -EINVAL for an empty entry; -EADDRNOTAVAIL for an address that is not the
+ * VM's or that the host does not have any more.
+ */
+int gid_to_host(const struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index);
+
+/** gid_to_guest() - the opposite. Return: the guest's index, 0 if it has none for that GID */
+uint8_t gid_to_guest(const struct device *dev, uint8_t port, uint8_t index);
+
+/** gid_forget_guest() - the guest is gone, and its tables with it */
+void gid_forget_guest(struct vm *vm);
+
+/** gid_free() - free what @dev has for this */
+void gid_free(struct device *dev);
+
+int get_address_exec(struct cmd *cmd);
+int set_gid_exec(struct cmd *cmd);
+
+#endif

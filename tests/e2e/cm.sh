@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves connections by address: the tools of rdma-core and perftest that use rdma_cm, between two guests and between a guest and a process
+# of the host, both ways; that a guest uses its own addresses alone; what happens when one side dies; and that nothing is left.
+#
+#   host 10.9.0.1 \
+#   guest 1 .11    } all on d-rxe0, the netdev of rxe0, whose packets come back to it
+#   guest 2 .12   /
+# lab: --guests 0 --timeout 1500
+. /hyv/tests/e2e/common.bash
+
+both_up() {
+	local n
+	for n in 1 2; do address_guest_start $n || return; done
+	for n in 1 2; do vm_wait $n && guest_hyv_up $n || return; done
+}
+
+# cm_ids: what the host's rdma_cm holds
+cm_ids() { rdma resource show cm_id | wc -l; }
+
+busy() { (($(cm_ids) > $1)); }
+
+# listens PLACE PROGRAM: whether PROGRAM is listening there by rdma_cm
+listens() { on "$1" rdma resource show cm_id </dev/null | grep -q "state LISTEN .*comm $2\b"; }
+
+# connect SERVER CLIENT SERVER-COMMAND -- CLIENT-COMMAND: succeeds when both do
+connect() {
+	local server=$1 client=$2 pid code=0 cmd=()
+	shift 2
+	while [[ $1 != -- ]]; do cmd+=("$1"); shift; done
+	shift
+	on "$server" timeout 100 "${cmd[@]}" </dev/null >"$RUN/server.out" 2>&1 &
+	pid=$!
+	wait_for 30 listens "$server" "${cmd[0]}" && on "$client" timeout 90 "$@" </dev/null || code=$?
+	wait $pid || code=$?
+	((code == 0)) || { echo "the server's output:"; cat "$RUN/server.out"; }
+	return $code
+}
+
+# tools SERVER CLIENT: every tool there is
+tools() {
+	local s=$1 c=$2 ip
+	ip=$(rdma_ip "$s")
+	check "$s <- $c: rping" connect "$s" "$c" rping -s -a "$ip" -C $N -V -- rping -c -a "$ip" -C $N -V
+	check "$s <- $c: rping on the wildcard" connect "$s" "$c" rping -s -C 3 -V -- rping -c -a "$ip" -C 3 -V
+	check "$s <- $c: ucmatose, $N connections" connect "$s" "$c" ucmatose -c $N -C 5 -S 512 -- ucmatose -s "$ip" -c $N -C 5 -S 512
+	check "$s <- $c: rdma_server, rdma_client" connect "$s" "$c" rdma_server -- rdma_client -s "$ip"
+	check "$s <- $c: rdma_xserver, rdma_xclient -c r" connect "$s" "$c" rdma_xserver -c r -- rdma_xclient -s "$ip" -c r
+	check "$s <- $c: ib_send_lat -R" connect "$s" "$c" ib_send_lat -R -F -n 100 -d "$(device_of "$s")" -- \
+		ib_send_lat -R -F -n 100 -d "$(device_of "$c")" "$ip"
+	check "$s <- $c: ib_write_bw -R" connect "$s" "$c" ib_write_bw -R -F -n 50 -s 4096 -d "$(device_of "$s")" -- \
+		ib_write_bw -R -F -n 50 -s 4096 -d "$(device_of "$c")" "$ip"
+}
+
+# refuses REGEX PLACE CMD...: CMD fails there, says why, and does not hang
+refuses() {
+	local why=$1 place=$2 code=0
+	shift 2
+	on "$place" timeout 150 "$@" </dev/null >"$RUN/refused" 2>&1 || code=$?
+	((code != 0 && code != 124)) && says "$RUN/refused" "$why"
+}
+
+gid_types() { guest "$1" cat /sys/class/infiniband/hyv0/ports/1/gid_attrs/types/"$(gid_of "$1")"; }
+own_gids() { guest "$1" bash -c 'cat /sys/class/infiniband/hyv0/ports/1/gids/[0-7]' | grep -v '^0000:0000:0000:0000:0000:0000:0000:0000$\|^fe80:' ; }
+v4_gid() { printf '0000:0000:0000:0000:0000:ffff:0a09:00%02x' "${1##*.}"; }
+
+N=${LONG:+100}
+N=${N:-10}
+check "the host's device" native_device || exit 1
+check "two guests, each with an address of its own" both_up || exit 1
+baseline_save
+for n in 1 2; do
+	check "guest $n: its only GID is its address" equal "$(own_gids $n)" "$(v4_gid "$(rdma_ip $n)")"
+	check "guest $n: its type is RoCE v2" equal "$(gid_types $n)" "RoCE v2"
+done
+for p in "ibv_rc_pingpong -c" ibv_ud_pingpong "ib_send_lat -F -n 50"; do
+	# shellcheck disable=SC2086 # words
+	check "1 2: $p by GID" pair 1 2 $p
+done
+
+tools 1 2
+tools 1 host
+tools host 2
+check "1 <- 1: rping within a guest" connect 1 1 rping -s -C 3 -V -- rping -c -a "$(rdma_ip 1)" -C 3 -V
+check "nothing is left on the host" baseline_check 20
+
+check "a peer that is not there: unreachable" refuses 'UNREACHABLE|event: 4|cma event RDMA_CM_EVENT_' 1 rping -c -a 10.9.0.77 -C 1
+# killed_in_vain: a client that connects to nowhere is killed, and is gone at once
+killed_in_vain() {
+	on 1 rping -c -a 10.9.0.77 -C 1 </dev/null >/dev/null 2>&1 &
+	wait_for 20 busy 0 && sleep 1 && guest 1 pkill -KILL -x rping && wait_for 10 not guest 1 pgrep -x rping
+}
+check "a client that waits for such a peer can be killed" killed_in_vain
+check "nothing is left on the host" baseline_check 20
+check "nobody listens: rejected" refuses 'REJECTED|cma event RDMA_CM_EVENT_REJECTED' 1 rping -c -a "$(rdma_ip 2)" -C 1
+both_listen() {
+	on 1 timeout 60 rping -s -C 1 </dev/null >/dev/null 2>&1 &
+	on 2 timeout 60 rping -s -C 1 </dev/null >/dev/null 2>&1 &
+	wait_for 20 listens 1 rping && wait_for 20 listens 2 rping && on host timeout 60 rping -c -a "$(rdma_ip 1)" -C 1 </dev/null &&
+		on host timeout 60 rping -c -a "$(rdma_ip 2)" -C 1 </dev/null
+}
+check "two guests listen on the same port" both_listen
+
+check "guest 1 gives itself foreign addresses" guest 1 bash -c "ip a a 10.9.0.99/24 dev hyv0 && ip a a $(rdma_ip 2)/32 dev hyv0"
+check "it cannot listen on one that is nobody's" refuses 'Cannot assign requested address' 1 rping -s -a 10.9.0.99 -C 1
+check "nor on the other guest's" refuses 'Cannot assign requested address' 1 rping -s -a "$(rdma_ip 2)" -C 1
+check "nor connect from it" refuses 'Cannot assign requested address' 1 rping -c -a "$(rdma_ip host)" -I 10.9.0.99 -C 1
+check "nor use its GID" refuses . 1 ibv_rc_pingpong -d hyv0 -g "$(guest 1 grep -l '0a09:0063$' -r /sys/class/infiniband/hyv0/ports/1/gids/ | sed 's|.*/||')" 127.0.0.1
+check "the addresses go again" guest 1 bash -c "ip a d 10.9.0.99/24 dev hyv0 && ip a d $(rdma_ip 2)/32 dev hyv0"
+
+# server_killed: the server dies while clients connect; they end, and with errors
+server_killed() {
+	local pid
+	on 1 timeout 100 ucmatose -c 200 </dev/null >/dev/null 2>&1 &
+	wait_for 20 listens 1 ucmatose || return
+	on 2 timeout 90 ucmatose -s "$(rdma_ip 1)" -c 200 -C 1000 </dev/null >"$RUN/client.out" 2>&1 &
+	pid=$!
+	wait_for 30 busy 20 && guest 1 pkill -KILL -x ucmatose || return
+	local code=0
+	wait $pid || code=$?
+	((code != 124)) || { cat "$RUN/client.out"; return 1; }
+}
+check "the server is killed while clients connect" server_killed
+check "nothing is left on the host" baseline_check 60
+
+# peer_killed WHAT...: guest 2 is connected to guest 1, which WHAT takes away; guest 2 is told
+peer_killed() {
+	local pid code=0
+	on 1 timeout 100 rping -s -a "$(rdma_ip 1)" </dev/null >/dev/null 2>&1 &
+	wait_for 20 listens 1 rping || return
+	on 2 timeout 90 rping -c -a "$(rdma_ip 1)" -C 1000000 -v </dev/null >"$RUN/client.out" 2>&1 &
+	pid=$!
+	wait_for 30 grep -q 'ping data' "$RUN/client.out" && "$@" || return
+	wait $pid || code=$?
+	((code != 124)) || { tail -3 "$RUN/client.out"; return 1; }
+}
+check "guest 1's process is killed: guest 2 is told" peer_killed guest 1 pkill -KILL -x rping
+check "nothing is left on the host" baseline_check 60
+check "guest 1's module is removed: guest 2 is told" peer_killed guest 1 rmmod virtio_hyv
+check "it comes back" guest_hyv_up 1
+check "and connects" connect 1 2 rping -s -C 3 -V -- rping -c -a "$(rdma_ip 1)" -C 3 -V
+check "nothing is left on the host" baseline_check 60
+check "guest 1 is killed: guest 2 is told" peer_killed vm_kill 1
+check "hyvd ends with it" wait_for 20 gone "$(hyvd_pid 1)"
+check "guest 1 is started anew" address_guest 1
+check "hyvd is killed: guest 2 is told" peer_killed hyvd_kill 1
+check "guest 1 goes on" guest 1 true
+check "its module can be removed" guest 1 timeout 60 rmmod virtio_hyv

@@ -1,0 +1,679 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * cm.c: the guest's connections, with a fake rdma_cm in place of ucma.c. The right order connects; any
+ * other, of the guest's requests and of the host's events, ends in errors, tells the guest nothing
+ * twice, and leaves nothing behind.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "cm.h"
+#include "cmd.h"
+#include "context.h"
+#include "qp.h"
+#include "random.h"
+#include "ucma.h"
+
+#define MAX_HOST_IDS 8192
+
+/* enum rdma_cm_event_type */
+enum {
+	ADDR_RESOLVED,
+	ADDR_ERROR,
+	ROUTE_RESOLVED,
+	ROUTE_ERROR,
+	CONNECT_REQUEST,
+	CONNECT_RESPONSE,
+	CONNECT_ERROR,
+	UNREACHABLE,
+	REJECTED,
+	ESTABLISHED,
+	DISCONNECTED,
+	DEVICE_REMOVAL,
+	NUM_EVENTS
+};
+
+/* ---- the fake: what ucma.c would do to the host ---- */
+
+static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER; /* guards all of the fake */
+static struct rdma_ucm_event_resp events[64];
+static unsigned int first_event, last_event;
+static unsigned int times_idle;
+static bool is_alive[MAX_HOST_IDS];
+static uint32_t num_host_ids;
+static unsigned int num_modified;
+static int next_error; /* of the next command that can fail */
+static int fake_fd;
+
+static int take_error(void)
+{
+	int ret = next_error;
+
+	next_error = 0;
+	return ret;
+}
+
+int ucma_open(void)
+{
+	fake_fd = eventfd(0, EFD_NONBLOCK);
+	return fake_fd;
+}
+
+static uint32_t new_host_id(void)
+{
+	uint32_t id = num_host_ids++;
+
+	assert_true(id < MAX_HOST_IDS);
+	is_alive[id] = true;
+	return id;
+}
+
+int ucma_create(int fd, uint64_t uid, uint32_t *id)
+{
+	int ret;
+
+	(void)fd;
+	(void)uid;
+	pthread_mutex_lock(&fake_lock);
+	ret = take_error();
+	if (!ret)
+		*id = new_host_id();
+	pthread_mutex_unlock(&fake_lock);
+	return ret;
+}
+
+int ucma_destroy(int fd, uint32_t id)
+{
+	(void)fd;
+	pthread_mutex_lock(&fake_lock);
+	assert_true(is_alive[id]);
+	is_alive[id] = false;
+	pthread_mutex_unlock(&fake_lock);
+	return 0;
+}
+
+/* any command on an id: it must be one that is there */
+static int use(uint32_t id)
+{
+	int ret;
+
+	pthread_mutex_lock(&fake_lock);
+	assert_true(is_alive[id]);
+	ret = take_error();
+	pthread_mutex_unlock(&fake_lock);
+	return ret;
+}
+
+static struct sockaddr_in6 last_local;
+
+int ucma_listen(int fd, uint32_t id, const struct sockaddr_in6 *local, uint32_t backlog)
+{
+	(void)fd;
+	(void)backlog;
+	last_local = *local;
+	return use(id);
+}
+
+int ucma_resolve_addr(int fd, uint32_t id, const struct sockaddr_in6 *local,
+		      const struct sockaddr_in6 *remote, uint32_t timeout_ms)
+{
+	(void)fd;
+	(void)remote;
+	(void)timeout_ms;
+	last_local = *local;
+	return use(id);
+}
+
+int ucma_resolve_route(int fd, uint32_t id, uint32_t timeout_ms)
+{
+	(void)fd;
+	(void)timeout_ms;
+	return use(id);
+}
+
+int ucma_connect(int fd, uint32_t id, const struct rdma_ucm_conn_param *param)
+{
+	(void)fd;
+	assert_int_equal(param->valid, 1);
+	return use(id);
+}
+
+int ucma_accept(int fd, uint32_t id, uint64_t uid, const struct rdma_ucm_conn_param *param)
+{
+	(void)fd;
+	(void)uid;
+	(void)param;
+	return use(id);
+}
+
+int ucma_reject(int fd, uint32_t id, const void *data, uint8_t len)
+{
+	(void)fd;
+	(void)data;
+	(void)len;
+	return use(id);
+}
+
+int ucma_disconnect(int fd, uint32_t id)
+{
+	(void)fd;
+	return use(id);
+}
+
+int ucma_init_qp_attr(int fd, uint32_t id, uint32_t state, struct ib_uverbs_qp_attr *attr)
+{
+	(void)fd;
+	attr->qp_state = (uint8_t)state;
+	return use(id);
+}
+
+int ucma_query_addrs(int fd, uint32_t id, struct sockaddr_in6 *local, struct sockaddr_in6 *remote)
+{
+	(void)fd;
+	(void)id; /* of a hostile guest's request it may be gone */
+	*local = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
+	*remote = *local;
+	return 0;
+}
+
+int ucma_get_event(int fd, struct rdma_ucm_event_resp *event)
+{
+	uint64_t count;
+	int ret = -EAGAIN;
+
+	pthread_mutex_lock(&fake_lock);
+	if (first_event != last_event) {
+		*event = events[first_event++ % 64];
+		ret = 0;
+	} else {
+		times_idle++;
+		(void)!read(fd, &count, sizeof(count));
+	}
+	pthread_mutex_unlock(&fake_lock);
+	return ret;
+}
+
+int __wrap_qp_modify(struct qp *qp, const struct ib_uverbs_qp_attr *attr);
+int __wrap_qp_modify(struct qp *qp, const struct ib_uverbs_qp_attr *attr)
+{
+	(void)qp;
+	(void)attr;
+	num_modified++;
+	return 0;
+}
+
+/* ---- the VM around it ---- */
+
+/** struct fixture - a VM with two addresses, and a device with a QP */
+struct fixture {
+	struct vm vm;
+	struct device device;
+	struct context ctx;
+	struct qp qp;
+};
+
+static const uint8_t own[16] = { [10] = 0xff, [11] = 0xff, 10, 9, 0, 11 };
+static const uint8_t own6[16] = { 0xfd, [15] = 11 };
+static const uint8_t foreign[16] = { [10] = 0xff, [11] = 0xff, 10, 9, 0, 12 };
+static const uint8_t any4[16] = { [10] = 0xff, [11] = 0xff };
+static const uint8_t any6[16];
+
+static void nothing(struct obj *obj)
+{
+	(void)obj;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->vm.objtab = objtab_create();
+	assert_true(sd_event_new(&f->vm.loop) >= 0);
+	f->vm.devices[0] = &f->device;
+	f->vm.num_devices = 1;
+	memcpy(f->vm.addresses[0].gid, own, 16);
+	memcpy(f->vm.addresses[1].gid, own6, 16);
+	f->vm.addresses[0].device = &f->device;
+	f->vm.addresses[1].device = &f->device;
+	f->vm.num_addresses = 2;
+	f->ctx.vm = &f->vm;
+	f->ctx.device = &f->device;
+	TAILQ_INIT(&f->ctx.children);
+	obj_init(f->vm.objtab, &f->ctx.obj, OBJ_CONTEXT, NULL, nothing);
+	f->ctx.obj.context = &f->ctx;
+	objtab_publish(f->vm.objtab, &f->ctx.obj);
+	obj_init(f->vm.objtab, &f->qp.obj, OBJ_QP, &f->ctx, nothing);
+	objtab_publish(f->vm.objtab, &f->qp.obj);
+	next_error = 0;
+	assert_int_equal(cm_create(&f->vm.cm, &f->vm), 0);
+	*state = f;
+	return 0;
+}
+
+static unsigned int count_alive(void)
+{
+	unsigned int n = 0;
+	uint32_t id;
+
+	for (id = 0; id < num_host_ids; id++)
+		n += is_alive[id];
+	return n;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	cm_destroy_all(&f->vm);
+	assert_null(objtab_first_cm(f->vm.objtab));
+	assert_int_equal(count_alive(), 0);
+	assert_null(f->qp.cm);
+	cm_destroy(f->vm.cm);
+	objtab_remove_context(f->vm.objtab, &f->ctx);
+	objtab_destroy(f->vm.objtab);
+	sd_event_unref(f->vm.loop);
+	free(f);
+	return 0;
+}
+
+/* the host's rdma_cm has an event, and cm.c has seen to it when this returns */
+static void host_says(uint64_t uid, uint32_t event, uint32_t host_id)
+{
+	static const uint64_t one = 1;
+	unsigned int before;
+	bool is_done = false;
+
+	pthread_mutex_lock(&fake_lock);
+	events[last_event++ % 64] = (struct rdma_ucm_event_resp){
+		.uid = uid,
+		.event = event,
+		.id = host_id,
+		.param.conn = { .private_data_len = 3, .private_data = "abc" },
+	};
+	before = times_idle;
+	assert_int_equal(write(fake_fd, &one, sizeof(one)), sizeof(one));
+	pthread_mutex_unlock(&fake_lock);
+	while (!is_done) {
+		pthread_mutex_lock(&fake_lock);
+		is_done = first_event == last_event && times_idle > before;
+		pthread_mutex_unlock(&fake_lock);
+		usleep(10);
+	}
+}
+
+/* a request of the guest's, as dispatch.c brings it */
+static int ask(struct fixture *f, int (*exec)(struct cmd *cmd), uint64_t target, enum obj_type type,
+	       const void *req, void *resp)
+{
+	struct cmd cmd = { .vm = &f->vm, .req = req, .resp = resp };
+	int ret;
+
+	if (type != OBJ_NONE)
+		cmd.target = objtab_get(f->vm.objtab, target, type);
+	if (type != OBJ_NONE && !cmd.target)
+		return -ENOENT;
+	ret = exec(&cmd);
+	cmd_put_object(&cmd, cmd.target);
+	return ret;
+}
+
+static int guest_connects(struct fixture *f, const uint8_t *local, uint64_t *id)
+{
+	struct hyv_req_cm_connect req = { .qp = htole64(f->qp.obj.id) };
+	struct hyv_resp_cm_connect resp = { 0 };
+	int ret;
+
+	memcpy(req.local.addr, local, 16);
+	memcpy(req.remote.addr, foreign, 16);
+	if (local == own6)
+		memcpy(req.remote.addr, own6, 16);
+	ret = ask(f, cm_connect_exec, f->qp.obj.id, OBJ_QP, &req, &resp);
+	*id = le64toh(resp.cm);
+	return ret;
+}
+
+static int guest_listens(struct fixture *f, const uint8_t *local, uint32_t flags, uint64_t *id)
+{
+	struct hyv_req_cm_listen req = { .backlog = htole32(2), .flags = htole32(flags) };
+	struct hyv_resp_cm_listen resp = { 0 };
+	int ret;
+
+	memcpy(req.local.addr, local, 16);
+	ret = ask(f, cm_listen_exec, 0, OBJ_NONE, &req, &resp);
+	*id = le64toh(resp.cm);
+	return ret;
+}
+
+static int guest_accepts(struct fixture *f, uint64_t id)
+{
+	struct hyv_req_cm_accept req = { .cm = htole64(id), .qp = htole64(f->qp.obj.id) };
+
+	return ask(f, cm_accept_exec, id, OBJ_CM, &req, NULL);
+}
+
+static int guest_rejects(struct fixture *f, uint64_t id)
+{
+	struct hyv_req_cm_reject req = { .cm = htole64(id) };
+
+	return ask(f, cm_reject_exec, id, OBJ_CM, &req, NULL);
+}
+
+static int guest_disconnects(struct fixture *f, uint64_t id)
+{
+	return ask(f, cm_disconnect_exec, id, OBJ_CM, NULL, NULL);
+}
+
+static int guest_destroys(struct fixture *f, uint64_t id)
+{
+	return ask(f, cm_destroy_exec, id, OBJ_CM, NULL, NULL);
+}
+
+static uint32_t guest_gets(struct fixture *f, uint64_t id, struct hyv_resp_cm_get_event *event)
+{
+	memset(event, 0, sizeof(*event));
+	assert_int_equal(ask(f, cm_get_event_exec, id, OBJ_CM, NULL, event), 0);
+	return le32toh(event->type);
+}
+
+static uint32_t host_id_of_request(void)
+{
+	uint32_t id;
+
+	pthread_mutex_lock(&fake_lock);
+	id = new_host_id();
+	pthread_mutex_unlock(&fake_lock);
+	return id;
+}
+
+/* ---- the tests ---- */
+
+static void a_connection_is_made_and_ended(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t id;
+
+	num_modified = 0;
+	assert_int_equal(guest_connects(f, own, &id), 0);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
+	host_says(id, ADDR_RESOLVED, 0);
+	host_says(id, ROUTE_RESOLVED, 0);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
+	assert_int_equal(num_modified, 0);
+	host_says(id, CONNECT_RESPONSE, 0);
+	assert_int_equal(num_modified, 3);
+	assert_true(objtab_any_event(f->vm.objtab));
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_REPLY);
+	assert_int_equal(event.status, 0);
+	assert_int_equal(le32toh(event.param.data_len), 3);
+	assert_memory_equal(event.param.data, "abc", 3);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
+	assert_int_equal(guest_disconnects(f, id), 0);
+	host_says(id, DISCONNECTED, 0);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_CLOSE);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
+	assert_int_equal(guest_disconnects(f, id), -ENOTCONN);
+	assert_int_equal(guest_destroys(f, id), 0);
+	assert_int_equal(guest_destroys(f, id), -ENOENT);
+	assert_int_equal(count_alive(), 0);
+}
+
+static void a_request_is_accepted(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t listener, id;
+
+	assert_int_equal(guest_listens(f, own, 0, &listener), 0);
+	assert_int_equal(count_alive(), 1);
+	host_says(listener, CONNECT_REQUEST, host_id_of_request());
+	assert_int_equal(guest_gets(f, listener, &event), HYV_CM_REQUEST);
+	id = le64toh(event.request);
+	assert_int_equal(guest_gets(f, listener, &event), HYV_CM_NONE);
+	assert_int_equal(guest_accepts(f, id), 0);
+	assert_int_equal(guest_accepts(f, id), -EINVAL);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
+	host_says(id, ESTABLISHED, 0);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_ESTABLISHED);
+	assert_int_equal(guest_destroys(f, listener), 0);
+	host_says(id, DISCONNECTED, 0);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_CLOSE);
+	assert_int_equal(count_alive(), 1);
+}
+
+static void only_the_vms_addresses_can_be_used(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id;
+
+	assert_int_equal(guest_connects(f, foreign, &id), -EADDRNOTAVAIL);
+	assert_int_equal(guest_connects(f, any4, &id), -EADDRNOTAVAIL);
+	assert_int_equal(guest_listens(f, foreign, 0, &id), -EADDRNOTAVAIL);
+	assert_int_equal(count_alive(), 0);
+	f->vm.addresses[0].device = NULL; /* one of another device */
+	assert_int_equal(guest_connects(f, own, &id), -EADDRNOTAVAIL);
+	assert_int_equal(guest_listens(f, own, 0, &id), -EADDRNOTAVAIL);
+}
+
+static void a_wildcard_is_every_address_of_the_vm(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id;
+
+	assert_int_equal(guest_listens(f, any4, 0, &id), 0);
+	assert_int_equal(count_alive(), 1);
+	assert_int_equal(last_local.sin6_family, AF_INET);
+	assert_int_equal(guest_destroys(f, id), 0);
+	assert_int_equal(guest_listens(f, any6, 0, &id), 0);
+	assert_int_equal(count_alive(), 2);
+	assert_int_equal(guest_destroys(f, id), 0);
+	assert_int_equal(guest_listens(f, any6, HYV_CM_V6ONLY, &id), 0);
+	assert_int_equal(count_alive(), 1);
+	assert_memory_equal(&last_local.sin6_addr, own6, 16);
+}
+
+static void what_the_host_refuses_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id;
+
+	next_error = -EMFILE;
+	assert_int_equal(guest_connects(f, own, &id), -EMFILE);
+	next_error = -EADDRINUSE;
+	assert_int_equal(guest_listens(f, own, 0, &id), -EADDRINUSE);
+	assert_int_equal(count_alive(), 0);
+	assert_null(objtab_first_cm(f->vm.objtab));
+	assert_null(f->qp.cm);
+	assert_int_equal(guest_connects(f, own6, &id), 0);
+	assert_int_equal(guest_connects(f, own6, &id), -EISCONN);
+}
+
+static void requests_beyond_the_backlog_are_refused(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t listener;
+	unsigned int i;
+
+	assert_int_equal(guest_listens(f, own, 0, &listener), 0);
+	for (i = 0; i < 5; i++)
+		host_says(listener, CONNECT_REQUEST, host_id_of_request());
+	assert_int_equal(count_alive(), 1 + 2);
+	assert_int_equal(guest_gets(f, listener, &event), HYV_CM_REQUEST);
+	assert_int_equal(guest_destroys(f, listener), 0);
+	assert_int_equal(count_alive(), 1); /* the one that the guest knows */
+	host_says(listener, CONNECT_REQUEST, host_id_of_request());
+	assert_int_equal(count_alive(), 1);
+}
+
+static void a_connection_survives_its_qp_without_touching_it(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t id;
+
+	num_modified = 0;
+	assert_int_equal(guest_connects(f, own, &id), 0);
+	host_says(id, ADDR_RESOLVED, 0);
+	host_says(id, ROUTE_RESOLVED, 0);
+	cm_forget_qp(&f->vm, &f->qp);
+	host_says(id, CONNECT_RESPONSE, 0);
+	assert_int_equal(num_modified, 0);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_REPLY);
+	assert_true((int32_t)le32toh(event.status) < 0);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
+}
+
+static void errors_of_the_host_are_told(void **state)
+{
+	static const struct {
+		uint32_t event;
+		int status;
+	} cases[] = {
+		{ ADDR_ERROR, -ETIMEDOUT },	  { ROUTE_ERROR, -ETIMEDOUT },
+		{ UNREACHABLE, -ETIMEDOUT },	  { REJECTED, -ECONNREFUSED },
+		{ CONNECT_ERROR, -ECONNABORTED }, { DEVICE_REMOVAL, -ECONNABORTED },
+	};
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t id;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(guest_connects(f, own, &id), 0);
+		host_says(id, cases[i].event, 0);
+		assert_int_equal(guest_gets(f, id, &event), HYV_CM_REPLY);
+		assert_int_equal((int32_t)le32toh(event.status), cases[i].status);
+		host_says(id, CONNECT_RESPONSE, 0);
+		assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
+		assert_int_equal(guest_destroys(f, id), 0);
+	}
+}
+
+/** struct told - what the guest was told of an id */
+struct told {
+	uint64_t id;
+	unsigned int replies;
+	unsigned int established;
+	unsigned int closes;
+	bool is_connected;
+};
+
+#define MAX_TOLD 24
+
+static void get_all(struct fixture *f, struct told *told, unsigned int *num)
+{
+	struct hyv_resp_cm_get_event event;
+	unsigned int i;
+
+	for (i = 0; i < *num; i++) {
+		struct obj *obj = objtab_get(f->vm.objtab, told[i].id, OBJ_CM);
+
+		if (!obj)
+			continue;
+		obj_put(f->vm.objtab, obj);
+		switch (guest_gets(f, told[i].id, &event)) {
+		case HYV_CM_REQUEST:
+			if (*num < MAX_TOLD)
+				told[(*num)++] = (struct told){ .id = le64toh(event.request) };
+			break;
+		case HYV_CM_REPLY:
+			assert_int_equal(told[i].replies++, 0);
+			told[i].is_connected = !event.status;
+			break;
+		case HYV_CM_ESTABLISHED:
+			assert_int_equal(told[i].established++, 0);
+			break;
+		case HYV_CM_CLOSE:
+			assert_int_equal(told[i].closes++, 0);
+			assert_true(!told[i].replies || told[i].is_connected);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static void any_order_is_borne(void **state)
+{
+	struct fixture *f = *state;
+	struct told told[MAX_TOLD];
+	unsigned int num, step, round;
+	struct rnd rng;
+	uint64_t id;
+
+	rnd_init(&rng, "any_order_is_borne");
+	for (round = 0; round < 40; round++) {
+		num = 0;
+		for (step = 0; step < 60; step++) {
+			uint64_t some = num ? told[rnd(&rng, num)].id : 1;
+
+			next_error = rnd(&rng, 12) ? 0 : -EINVAL;
+			switch (rnd(&rng, 12)) {
+			case 0:
+				if (!guest_connects(f, own, &id) && num < MAX_TOLD)
+					told[num++] = (struct told){ .id = id };
+				break;
+			case 1:
+				if (!guest_listens(f, any4, 0, &id) && num < MAX_TOLD)
+					told[num++] = (struct told){ .id = id };
+				break;
+			case 2:
+				guest_accepts(f, some);
+				break;
+			case 3:
+				guest_rejects(f, some);
+				break;
+			case 4:
+				guest_disconnects(f, some);
+				break;
+			case 5:
+				if (!rnd(&rng, 4))
+					guest_destroys(f, some);
+				break;
+			case 6:
+				cm_forget_qp(&f->vm, &f->qp);
+				break;
+			case 7:
+				host_says(some, CONNECT_REQUEST, host_id_of_request());
+				break;
+			default:
+				id = rnd(&rng, NUM_EVENTS);
+				if (id != CONNECT_REQUEST)
+					host_says(some, (uint32_t)id, 0);
+				break;
+			}
+			get_all(f, told, &num);
+		}
+		cm_destroy_all(&f->vm);
+		assert_int_equal(count_alive(), 0);
+		assert_null(f->qp.cm);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_connection_is_made_and_ended),
+		TEST(a_request_is_accepted),
+		TEST(only_the_vms_addresses_can_be_used),
+		TEST(a_wildcard_is_every_address_of_the_vm),
+		TEST(what_the_host_refuses_leaves_nothing),
+		TEST(requests_beyond_the_backlog_are_refused),
+		TEST(a_connection_survives_its_qp_without_touching_it),
+		TEST(errors_of_the_host_are_told),
+		TEST(any_order_is_borne),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
