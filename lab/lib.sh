@@ -133,7 +133,7 @@ guest_ip() { echo "10.8.0.$1"; }
 # when QEMU is gone. An emulated guest now and then resets itself while it boots or loads a module (seen with bare guests too); it then
 # boots again by itself, and a command that was under way is never answered. So commands are tried again here, before HyV is in play.
 vm_wait() {
-	local end=$((SECONDS + ${2-180})) tries=0
+	local end=$((SECONDS + ${2-400})) tries=0
 	until timeout 40 lab-agent run "vsock:$((10 + $1))" modprobe -a ib_core ib_uverbs 2>/dev/null </dev/null; do
 		(($? != 124)) || tries=$((tries + 1))
 		if gone "$(qemu_pid "$1")"; then
