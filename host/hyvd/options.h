@@ -10,7 +10,8 @@
 #include "gid.h"
 #include "limit.h"
 
-#define OPTIONS_ADDRESS_LEN 64 /* an IPv6 address with /LEN, and room to see what is wrong with it */
+#define OPTIONS_ADDRESS_LEN \
+	64 /* an IPv6 address with /LEN, and room to see what is wrong with it */
 
 /**
  * struct options - from the command line and the configuration file
