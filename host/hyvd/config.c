@@ -228,16 +228,20 @@ static void read_devices(struct reader *r, const struct key *key, yaml_node_t *v
 		read_device(r, yaml_document_get_node(&r->doc, *item));
 }
 
-/* whether it is one and the host has it is found out when its device is open: gid_add_address() */
+/* whether the host has it is found out when its device is open: gid_add_address() */
 static void read_address(struct reader *r, yaml_node_t *value)
 {
 	const char *text = text_of(r, "addresses", value);
 	struct options *opt = r->opt;
+	struct address address;
 
 	if (!text)
 		return;
-	if (strlen(text) >= sizeof(opt->addresses[0]))
-		complain(r, line_of(value), "'%s' is no IP address", text);
+	if (strlen(text) >= sizeof(opt->addresses[0]) || !gid_parse_address(text, &address))
+		complain(
+			r, line_of(value),
+			"'%s' is not an IP address, with /LEN or without, that is more than link-local",
+			text);
 	else if (opt->num_addresses == VM_MAX_ADDRESSES)
 		complain(r, line_of(value), "'%s' is one address too many: a VM can have %u", text,
 			 VM_MAX_ADDRESSES);
@@ -251,7 +255,8 @@ static void read_addresses(struct reader *r, const struct key *key, yaml_node_t 
 	yaml_node_item_t *item;
 
 	if (value->type != YAML_SEQUENCE_NODE) {
-		complain(r, line_of(value), "'%s' needs a list: a line '- IP' for each", key->name);
+		complain(r, line_of(value),
+			 "'%s' needs a list: a line '- IP' or '- IP/LEN' for each", key->name);
 		return;
 	}
 	for (item = value->data.sequence.items.start; item < value->data.sequence.items.top; item++)

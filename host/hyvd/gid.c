@@ -88,7 +88,7 @@ static bool find_on_host(const struct device *dev, uint32_t port, const struct g
 }
 
 /* Return: 0 or -EINVAL */
-static int parse_address(const char *text, struct address *address)
+static int parse_ip(const char *text, struct address *address)
 {
 	char ip[INET6_ADDRSTRLEN], *slash, *end;
 	unsigned long max = 128;
@@ -111,6 +111,12 @@ static int parse_address(const char *text, struct address *address)
 			       address->prefix_len > max ?
 		       -EINVAL :
 		       0;
+}
+
+bool gid_parse_address(const char *text, struct address *address)
+{
+	*address = (struct address){ 0 };
+	return !parse_ip(text, address) && !(address->gid[0] == 0xfe && address->gid[1] >> 6 == 2);
 }
 
 static uint32_t count_bits(const uint8_t *mask, size_t len)
@@ -176,9 +182,7 @@ int gid_add_address(struct vm *vm, const char *text)
 		log_err("'%s' is one address too many: a VM can have %u", text, VM_MAX_ADDRESSES);
 		return -E2BIG;
 	}
-	*address = (struct address){ 0 };
-	if (parse_address(text, address) ||
-	    (address->gid[0] == 0xfe && address->gid[1] >> 6 == 2)) {
+	if (!gid_parse_address(text, address)) {
 		log_err("'%s' is not an IP address, with /LEN or without, that is more than link-local",
 			text);
 		return -EINVAL;

@@ -25,6 +25,15 @@ struct address {
 };
 
 /**
+ * gid_parse_address() - an address as people write it: IP, with /LEN or not, that is more than
+ * link-local
+ * @address: out; its device is not known yet
+ *
+ * Return: whether it is one.
+ */
+bool gid_parse_address(const char *text, struct address *address);
+
+/**
  * gid_add_address() - give the VM an address
  * @vm: its devices are open
  * @text: IP address, with /LEN or not

@@ -127,6 +127,7 @@ static void yaml_says_everything(void **state)
 	(void)state;
 	assert_int_equal(read_text("name: vm-1\nsocket: /tmp/a.sock\ncontrol: /tmp/a.ctl\n"
 				   "devices:\n- rxe0\n- guid: fedc:ba98:7654:3210\n"
+				   "addresses:\n- 10.1.2.3/24\n- fd00::1\n"
 				   "limits:\n  qps: 7\n  pages: 256K\n  window: none\n"
 				   "window-size: 64M\npoll-us: 0\nverbose: on\nsandbox: no\n",
 				   &opt, find),
@@ -138,6 +139,8 @@ static void yaml_says_everything(void **state)
 	assert_int_equal(opt.num_devices, 2);
 	assert_string_equal(opt.devices[0], "rxe0");
 	assert_string_equal(opt.devices[1], "siw0");
+	assert_int_equal(opt.num_addresses, 2);
+	assert_string_equal(opt.addresses[0], "10.1.2.3/24");
 	assert_int_equal(opt.limits[LIMIT_QPS], 7);
 	assert_int_equal(opt.limits[LIMIT_PAGES], 262144);
 	assert_int_equal(opt.limits[LIMIT_WINDOW], LIMIT_NONE);
@@ -174,7 +177,8 @@ static void every_error_of_yaml_is_told_at_once(void **state)
 				   "verbose: maybe\n"
 				   "extra: 1\n"
 				   "name: b\n" /* 20 */
-				   "limits: 3\n",
+				   "limits: 3\n"
+				   "addresses: [ 10.1.2, fe80::1, 10.1.2.3/33 ]\n",
 				   &opt, find),
 			 -EINVAL);
 	says("F:1: 'a/b' is no name");
@@ -194,7 +198,10 @@ static void every_error_of_yaml_is_told_at_once(void **state)
 	says("F:19: there is no 'extra'; there are: name");
 	says("F:20: 'name' is in line 1 already");
 	says("F:21: 'limits' is in line 11 already");
-	assert_int_equal(num_lines(), 17);
+	says("F:22: '10.1.2' is not an IP address");
+	says("F:22: 'fe80::1' is not an IP address");
+	says("F:22: '10.1.2.3/33' is not an IP address");
+	assert_int_equal(num_lines(), 20);
 }
 
 static void what_is_no_configuration_is_refused(void **state)
