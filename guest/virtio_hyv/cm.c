@@ -231,9 +231,10 @@ static void on_request(struct hyv_cm *listener, const struct hyv_resp_cm_get_eve
 		.ord = min(le32_to_cpu(resp->param.ord), U8_MAX),
 		.provider_data = (void *)(uintptr_t)le64_to_cpu(resp->request),
 	};
-	struct hyv_cm *cm;
+	struct hyv_cm *cm = NULL;
 
-	cm = cm_alloc(dev, HYV_CM_STATE_REQUESTED);
+	if (READ_ONCE(listener->state) == HYV_CM_STATE_LISTENING)
+		cm = cm_alloc(dev, HYV_CM_STATE_REQUESTED);
 	if (!cm) {
 		hyv_cmd_post_destroy(dev->hyv, HYV_OP_CM_DESTROY, le64_to_cpu(resp->request), NULL);
 		return;
@@ -260,19 +261,23 @@ static void on_request(struct hyv_cm *listener, const struct hyv_resp_cm_get_eve
 
 /* ---- what the host tells ---- */
 
-/* Return: whether it made sense */
-static bool on_event(struct hyv_cm *cm, const struct hyv_resp_cm_get_event *resp)
+/*
+ * @state: what @cm was when the host was asked: a listener may have gone since. Return: whether the
+ * event made sense
+ */
+static bool on_event(struct hyv_cm *cm, enum hyv_cm_state state,
+		     const struct hyv_resp_cm_get_event *resp)
 {
 	s32 status = (s32)le32_to_cpu(resp->status);
 	u32 type = le32_to_cpu(resp->type);
-	int next = hyv_cm_step(cm->state, type, status);
+	int next = hyv_cm_step(state, type, status);
 
 	if (le32_to_cpu(resp->param.data_len) > U8_MAX ||
 	    (type == HYV_CM_REQUEST && !resp->request))
 		next = -EPROTO;
 	if (next < 0) {
 		hyv_err_limited(cm->dev->hyv, "wrong event %u (%d) of a connection in state %u\n",
-				type, status, cm->state);
+				type, status, state);
 		end(cm, -EPROTO, NULL);
 	} else if (next == HYV_CM_STATE_LISTENING) {
 		on_request(cm, resp);
@@ -291,8 +296,8 @@ static bool on_event(struct hyv_cm *cm, const struct hyv_resp_cm_get_event *resp
 	return next >= 0;
 }
 
-/* Return: whether there was an event, and there may be more */
-static bool take_event(struct hyv_cm *cm)
+/* @state: what @cm is. Return: whether there was an event, and there may be more */
+static bool take_event(struct hyv_cm *cm, enum hyv_cm_state state)
 {
 	struct hyv_resp_cm_get_event *resp;
 	struct hyv_req_cm_get_event *req;
@@ -310,7 +315,7 @@ static bool take_event(struct hyv_cm *cm)
 	if (ret)
 		end(cm, -ECONNRESET, NULL);
 	else if (resp->type)
-		more = on_event(cm, resp);
+		more = on_event(cm, state, resp);
 	if (cmd)
 		hyv_cmd_put(cmd);
 	return more;
@@ -328,13 +333,14 @@ static bool is_dying(const struct hyv_cm *cm)
 static void ask_host(struct work_struct *work)
 {
 	struct hyv_cm *cm = container_of(to_delayed_work(work), struct hyv_cm, work);
+	enum hyv_cm_state state;
 
 	mutex_lock(&cm->lock);
 	if (cm->state == HYV_CM_STATE_REQUESTED)
 		end(cm, 0, NULL);
 	if (cm->state == HYV_CM_STATE_CONNECTING && is_dying(cm))
 		end(cm, -ECONNRESET, NULL);
-	while (READ_ONCE(cm->state) != HYV_CM_STATE_OVER && take_event(cm))
+	while ((state = READ_ONCE(cm->state)) != HYV_CM_STATE_OVER && take_event(cm, state))
 		cond_resched();
 	if (cm->state == HYV_CM_STATE_CONNECTING)
 		queue(cm, LOOK_INTERVAL);

@@ -122,7 +122,7 @@ int hyv_netdev_create(struct hyv_ibdev *dev)
 
 	ret = get_address(dev, 0, &address);
 	if (ret)
-		return ret == -ENODATA ? 0 : ret;
+		return ret == -ENODATA || ret == -EOPNOTSUPP ? 0 : ret;
 
 	ndev = alloc_netdev(sizeof(*priv), "hyv%d", NET_NAME_PREDICTABLE, setup);
 	if (!ndev)
