@@ -125,10 +125,12 @@ static int create_qp(struct cmd *cmd, const struct parents *from)
 	struct hyv_resp_create_qp *resp = cmd->resp;
 	struct context *ctx = from->pd->context;
 	const struct udata *udata = cmd_udata(cmd, ctx->device);
+	const struct hyv_req_create_qp *req = cmd->req;
 	struct qp *qp;
 	int ret;
 
-	if (!udata)
+	/* a raw packet QP sees and sends whatever it likes on the host's wire: not for a VM */
+	if (!udata || le32toh(req->type) == IB_UVERBS_QPT_RAW_PACKET)
 		return -EOPNOTSUPP;
 	qp = calloc(1, sizeof(*qp));
 	if (!qp)
