@@ -111,7 +111,8 @@ vm_start() {
 		-append "console=ttyS0 loglevel=5 panic=0 log_buf_len=1M mitigations=off cryptomgr.notests=1 no_timer_check tsc=reliable pci=noearly 8250.nr_uarts=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$n hyv.kernel=$kernel"
 		-drive file=/dev/vda,if=virtio,format=raw,readonly=on,file.locking=off
 		-fsdev local,id=hyv,path=/hyv,security_model=none,readonly=on -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
-		-device "vhost-vsock-pci,guest-cid=$((10 + n))")
+		-device "vhost-vsock-pci,guest-cid=$((10 + n))"
+		-d cpu_reset -D "$RUN/reset-$n.log") # what the processor was at when it reset
 	net_up "$n" && q+=(-netdev "tap,id=n$n,ifname=tap$n,script=no,downscript=no" -device "virtio-net-pci,netdev=n$n,romfile=,mac=52:54:00:00:00:0$n")
 	[[ ! $hyv || ! -S $sock ]] || q+=(-chardev "socket,id=c$n,path=$sock"
 		-device "vhost-user-test-device-pci,virtio-id=38,num_vqs=3,vq_size=256,config_size=64,chardev=c$n")

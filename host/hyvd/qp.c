@@ -163,8 +163,6 @@ int create_qp_exec(struct cmd *cmd)
 
 	if (!from.send_cq || !from.recv_cq || (req->srq && !from.srq))
 		ret = -ENOENT;
-	else if (le32toh(req->type) == IB_UVERBS_QPT_RAW_PACKET)
-		ret = -EOPNOTSUPP; /* raw packets could have any source */
 	else if (!req->cap.reserved && from.send_cq->context == ctx &&
 		 from.recv_cq->context == ctx && (!from.srq || from.srq->context == ctx))
 		ret = create_qp(cmd, &from);

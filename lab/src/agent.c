@@ -36,6 +36,7 @@
 #define MAGIC		0x4c564859u	/* "YHVL" */
 #define MAX_PAYLOAD	(64u << 10)
 #define VSOCK_PORT	1024
+#define HEARTBEAT_MSEC	10000
 #define UNIX_PORTS	4
 
 /* Both directions start with this. */
@@ -49,6 +50,7 @@ enum frame_type {
 	FRAME_RUN = 1,		/* client: struct winsize, a byte (want a terminal), then the arguments, each with its NUL */
 	FRAME_INPUT,		/* client: bytes of standard input, none at its end */
 	FRAME_WINSIZE,		/* client: struct winsize */
+	FRAME_HEARTBEAT,	/* client: nothing; a machine that has reset itself closes the connection when it hears from us */
 	FRAME_STDOUT,		/* server: bytes */
 	FRAME_STDERR,		/* server: bytes */
 	FRAME_EXIT,		/* server: uint32_t exit code, as a shell would tell it */
@@ -469,8 +471,15 @@ static int run_client(int conn, bool tty, char **argv)
 	if (tty)
 		raw_terminal();
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		int ready = poll(p, 2, HEARTBEAT_MSEC);
+
+		if (ready < 0 && errno != EINTR)
 			goto lost;
+		if (!ready) {
+			if (send_frame(conn, &f, FRAME_HEARTBEAT, 0))
+				goto lost;
+			continue;
+		}
 		if (winsize_changed && !ioctl(0, TIOCGWINSZ, f.data)) {
 			winsize_changed = 0;
 			if (send_frame(conn, &f, FRAME_WINSIZE, sizeof(ws)))
