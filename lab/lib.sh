@@ -116,7 +116,7 @@ vm_start() {
 	net_up "$n" && q+=(-netdev "tap,id=n$n,ifname=tap$n,script=no,downscript=no" -device "virtio-net-pci,netdev=n$n,romfile=,mac=52:54:00:00:00:0$n")
 	[[ ! $hyv || ! -S $sock ]] || q+=(-chardev "socket,id=c$n,path=$sock"
 		-device "vhost-user-test-device-pci,virtio-id=38,num_vqs=3,vq_size=256,config_size=64,chardev=c$n")
-	rm -f "$RUN/guest$n.log"
+	rm -f "$RUN/guest$n.log" "$RUN/resets-$n"
 	setsid "${q[@]}" "$@" </dev/null >"$RUN/qemu-$n.log" 2>&1 &
 	echo $! >"$RUN/qemu-$n.pid"
 }
@@ -149,6 +149,7 @@ vm_wait() {
 		sleep 0.2
 	done
 	((tries == 0)) || echo "# guest $1 booted again by itself" >&2
+	resets "$1" >"$RUN/resets-$1"
 }
 
 # vm_kill N: as kill -9 of QEMU. vm_stop N: keeps the guest's kernel log, then ends its QEMU in order.
@@ -177,8 +178,10 @@ vm_reboot() {
 	old=$(boot_id "$1") || return 1
 	save_dmesg "$1"
 	timeout 5 lab-agent run "vsock:$((10 + $1))" busybox reboot -f </dev/null >/dev/null 2>&1
-	wait_for 300 rebooted "$1" "$old"
+	wait_for 300 rebooted "$1" "$old" && resets "$1" >"$RUN/resets-$1"
 }
+# resets N: how often guest N's processors have been reset so far
+resets() { awk '/^CPU Reset/ {n++} END {print n + 0}' "$RUN/reset-$1.log"; }
 rebooted() { local id; id=$(boot_id "$1") && [[ $id != "$2" ]]; }
 
 # guest_hyv_up N: loads virtio_hyv in guest N and waits for its first device.
