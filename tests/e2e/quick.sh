@@ -3,7 +3,7 @@
 # The scenarios that need nothing but two guests, one after the other on the same two: make check runs them so, make check-long each alone.
 # lab: --guests 2 --timeout 1500
 
-for scenario in devinfo pingpong errors isolation perftest verbs; do
+for scenario in devinfo pingpong errors isolation perftest; do
 	echo "# $scenario"
 	# shellcheck disable=SC1090
 	. "/hyv/tests/e2e/$scenario.sh"
