@@ -32,6 +32,7 @@ check() {
 		echo "not ok $CHECKS - $name (exit code $?, $((SECONDS - t)) s): $*"
 		sed 's/^/# /' <<<"$out"
 		FAILED=$((FAILED + 1))
+		! any_reset >/dev/null || exit 75
 		return 1
 	fi
 }
@@ -182,6 +183,18 @@ vm_reboot() {
 }
 # resets N: how often guest N's processors have been reset so far
 resets() { awk '/^CPU Reset/ {n++} END {print n + 0}' "$RUN/reset-$1.log"; }
+# any_reset: tells the guests that have reset themselves; fails when there is none.
+any_reset() {
+	local n found=1
+	for n in "$RUN"/resets-*; do
+		n=${n##*-}
+		if [[ -e $RUN/resets-$n && $(<"$RUN/resets-$n") != "$(resets "$n")" ]]; then
+			echo "# guest $n has reset itself (reset-$n.log): what failed says nothing"
+			found=0
+		fi
+	done
+	return $found
+}
 rebooted() { local id; id=$(boot_id "$1") && [[ $id != "$2" ]]; }
 
 # guest_hyv_up N: loads virtio_hyv in guest N and waits for its first device.
