@@ -52,10 +52,10 @@ host_qemu() {
 		-L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
 }
 
-# start_host IMAGE KERNEL MEM [KERNEL-ARG...]: boots the host VM and waits until it takes commands.
+# start_host IMAGE KERNEL MEM CPUS [KERNEL-ARG...]: boots the host VM and waits until it takes commands.
 start_host() {
-	local image=$1 kernel=$2 mem=$3 i q k init accel
-	shift 3
+	local image=$1 kernel=$2 mem=$3 cpus=$4 i q k init accel
+	shift 4
 	host_qemu "${image%+*}/rootfs"
 	accel=$(acceleration)
 	mkdir -p "$L/share/boot" "$L/results"
@@ -68,7 +68,7 @@ start_host() {
 		rsync -a "$image/vmlinuz-$k" "$L/share/boot/"
 	done
 	# shellcheck disable=SC2206,SC2054 # options, meant to be split; the commas are QEMU's
-	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp 2 -m "$mem" -nodefaults -display none -no-reboot
+	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp "$cpus" -m "$mem" -nodefaults -display none -no-reboot
 		-serial "file:$L/serial.log" -monitor "unix:$L/monitor,server=on,wait=off"
 		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
 		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off cryptomgr.notests=1 rcupdate.rcu_cpu_stall_timeout=300 kfence.sample_interval=100 $* hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"

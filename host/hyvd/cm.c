@@ -369,21 +369,14 @@ static int on_wake(sd_event_source *source, int fd, uint32_t revents, void *arg)
 
 /* ---- what the guest asks for ---- */
 
-static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
-
-static bool has_v4_prefix(const uint8_t gid[16])
-{
-	return !memcmp(gid, v4_prefix, sizeof(v4_prefix));
-}
-
 static void to_sockaddr(struct sockaddr_in6 *out, const uint8_t gid[16], __be16 port)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = port };
 
 	*out = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = port };
 	memcpy(&out->sin6_addr, gid, 16);
-	if (has_v4_prefix(gid)) {
-		memcpy(&v4.sin_addr, gid + sizeof(v4_prefix), 4);
+	if (gid_is_v4(gid)) {
+		memcpy(&v4.sin_addr, gid + sizeof(gid_v4_prefix), 4);
 		*out = (struct sockaddr_in6){ 0 };
 		memcpy(out, &v4, sizeof(v4));
 	}
@@ -397,8 +390,8 @@ static void from_sockaddr(struct hyv_sockaddr *out, const struct sockaddr_in6 *i
 	memcpy(out->addr, &in->sin6_addr, sizeof(out->addr));
 	if (in->sin6_family == AF_INET) {
 		memcpy(&v4, in, sizeof(v4));
-		memcpy(out->addr, v4_prefix, sizeof(v4_prefix));
-		memcpy(out->addr + sizeof(v4_prefix), &v4.sin_addr, 4);
+		memcpy(out->addr, gid_v4_prefix, sizeof(gid_v4_prefix));
+		memcpy(out->addr + sizeof(gid_v4_prefix), &v4.sin_addr, 4);
 	}
 }
 
@@ -446,9 +439,9 @@ static bool matches(const struct address *address, const struct hyv_req_cm_liste
 	const uint8_t *local = req->local.addr;
 
 	if (!memcmp(local, zero, sizeof(zero)))
-		return !(le32toh(req->flags) & HYV_CM_V6ONLY) || !has_v4_prefix(address->gid);
-	if (has_v4_prefix(local) && !memcmp(local + sizeof(v4_prefix), zero, 4))
-		return has_v4_prefix(address->gid);
+		return !(le32toh(req->flags) & HYV_CM_V6ONLY) || !gid_is_v4(address->gid);
+	if (gid_is_v4(local) && !memcmp(local + sizeof(gid_v4_prefix), zero, 4))
+		return gid_is_v4(address->gid);
 	return !memcmp(local, address->gid, sizeof(address->gid));
 }
 
@@ -545,7 +538,7 @@ int cm_connect_exec(struct cmd *cmd)
 	if (!cm)
 		return -EOPNOTSUPP;
 	if (has_reserved(&req->local) || has_reserved(&req->remote) ||
-	    has_v4_prefix(req->local.addr) != has_v4_prefix(req->remote.addr))
+	    gid_is_v4(req->local.addr) != gid_is_v4(req->remote.addr))
 		return -EINVAL;
 	ret = param_from_wire(&param, &req->param, qp, ROCE_DATA_MAX);
 	if (ret)

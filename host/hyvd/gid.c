@@ -38,7 +38,7 @@ struct gid_map {
 	struct guest_gid entries[DEVICE_MAX_PORTS][HYV_NUM_GIDS];
 };
 
-static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
+const uint8_t gid_v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
 
 /* the host's table, for free(). Return: how many entries there are in it, or a negative errno */
 static int read_host_table(const struct device *dev, struct ib_uverbs_gid_entry **out)
@@ -98,8 +98,8 @@ static int parse_ip(const char *text, struct address *address)
 	slash = strchr(ip, '/');
 	if (slash)
 		*slash = '\0';
-	memcpy(address->gid, v4_prefix, sizeof(v4_prefix));
-	if (inet_pton(AF_INET, ip, address->gid + sizeof(v4_prefix)) == 1)
+	memcpy(address->gid, gid_v4_prefix, sizeof(gid_v4_prefix));
+	if (inet_pton(AF_INET, ip, address->gid + sizeof(gid_v4_prefix)) == 1)
 		max = 32;
 	else if (inet_pton(AF_INET6, ip, address->gid) != 1)
 		return -EINVAL;
@@ -142,7 +142,7 @@ static const uint8_t *bytes_of(const struct sockaddr *addr, size_t len)
 /* the subnet as the host's netdev has it; a subnet of its own if that cannot be found out */
 static uint32_t find_prefix_len(const struct address *address)
 {
-	bool is_v4 = !memcmp(address->gid, v4_prefix, sizeof(v4_prefix));
+	bool is_v4 = gid_is_v4(address->gid);
 	size_t len = is_v4 ? 4 : 16;
 	uint32_t prefix_len = (uint32_t)len * 8;
 	struct ifaddrs *all, *one;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define VM_MAX_ADDRESSES 32
 
@@ -23,6 +24,14 @@ struct address {
 	uint32_t prefix_len;
 	const struct device *device;
 };
+
+extern const uint8_t gid_v4_prefix[12]; /* then comes the IPv4 address, RFC 4291 2.5.5.2 */
+
+/** gid_is_v4() - Return: whether @gid is an IPv4 address */
+static inline bool gid_is_v4(const uint8_t gid[16])
+{
+	return !memcmp(gid, gid_v4_prefix, sizeof(gid_v4_prefix));
+}
 
 /**
  * gid_parse_address() - an address as people write it: IP, with /LEN or not, that is more than
