@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # The bench, in the lab's host VM: the same perftest commands between two processes of the host and between two guests, in turns, and
 # medians of them; then what a post and a poll cost, counted. Leaves $RESULTS/bench.json. Only ratios mean anything on an emulated machine.
-# lab: --guests 2 --timeout 1500
+# lab: --guests 0 --timeout 1500
 . /hyv/tests/e2e/common.bash
 . /hyv/tests/e2e/phases.bash
 
@@ -24,13 +24,27 @@ column() {
 	return 1
 }
 
-# compare FIGURE COLUMN CMD...: fills NATIVE[figure] and HYV[figure]
+# perftest SERVER CLIENT N CMD...: column N of CMD between the two
+perftest() {
+	local server=$1 client=$2 n=$3
+	shift 3
+	column "$n" pair "$server" "$client" "$@"
+}
+
+# connections SERVER CLIENT: how many the client opens and closes in a second, by rdma_cm
+connections() {
+	# shellcheck disable=SC2016 # for the shell there
+	connect "$1" "$2" ucmatose -c 200 -C 0 -- bash -c 'start=$EPOCHREALTIME
+		ucmatose -s "$0" -c 200 -C 0 >&2 && awk "BEGIN {print 200 / ($EPOCHREALTIME - $start)}"' "$(rdma_ip "$1")" 2>/dev/null
+}
+
+# compare FIGURE MEASURE ARG...: fills NATIVE[figure] and HYV[figure] with what MEASURE SERVER CLIENT ARG... prints
 compare() {
-	local figure=$1 n=$2 i native=() hyv=()
+	local figure=$1 measure=$2 i native=() hyv=()
 	shift 2
 	for i in $(seq $RUNS); do
-		native+=("$(column "$n" pair host host "$@")") || return
-		hyv+=("$(column "$n" pair 1 2 "$@")") || return
+		native+=("$("$measure" host host "$@")") || return
+		hyv+=("$("$measure" 1 2 "$@")") || return
 		echo "# $figure: native ${native[-1]}, hyv ${hyv[-1]}"
 		[[ ${native[-1]} && ${hyv[-1]} ]] || return
 	done
@@ -47,7 +61,7 @@ count_costs() {
 	HYV[hyvd_syscalls_per_batched_post]=$(per_op CALLS batch)
 }
 
-FIGURES=(send_lat_64:us write_lat_64:us write_bw_64k:MiB/s write_rate_64:Mpps exits_per_post:exits exits_per_batched_post:exits
+FIGURES=(send_lat_64:us write_lat_64:us write_bw_64k:MiB/s write_rate_64:Mpps connect_rate:1/s exits_per_post:exits exits_per_batched_post:exits
 	exits_per_poll:exits hyvd_syscalls_per_post:calls hyvd_syscalls_per_batched_post:calls)
 
 # the figures as JSON; what has no native counterpart is 0 there, and its ratio null
@@ -69,10 +83,13 @@ measured() {
 	check "$name" test "${HYV[$figure]-}"
 }
 
-measured "send latency, 64 bytes" send_lat_64 compare send_lat_64 5 ib_send_lat -s 64 -n 500
-measured "write latency, 64 bytes" write_lat_64 compare write_lat_64 5 ib_write_lat -s 64 -n 500
-measured "write bandwidth, 64 KiB" write_bw_64k compare write_bw_64k 4 ib_write_bw -s 65536 -n 300
-measured "write message rate, 64 bytes" write_rate_64 compare write_rate_64 5 ib_write_bw -s 64 -n 3000
+check "the host's device" native_device || exit 1
+check "two guests, each with addresses of its own" address_guests 1 2 || exit 1
+measured "send latency, 64 bytes" send_lat_64 compare send_lat_64 perftest 5 ib_send_lat -s 64 -n 500
+measured "write latency, 64 bytes" write_lat_64 compare write_lat_64 perftest 5 ib_write_lat -s 64 -n 500
+measured "write bandwidth, 64 KiB" write_bw_64k compare write_bw_64k perftest 4 ib_write_bw -s 65536 -n 300
+measured "write message rate, 64 bytes" write_rate_64 compare write_rate_64 perftest 5 ib_write_bw -s 64 -n 3000
+measured "connections in a second" connect_rate compare connect_rate connections
 measured "costs of a post and a poll" exits_per_poll count_costs
 check "the figures" json
 cat "$RESULTS/bench.json"

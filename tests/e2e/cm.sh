@@ -9,38 +9,10 @@
 # lab: --guests 0 --timeout 1500
 . /hyv/tests/e2e/common.bash
 
-both_up() {
-	local n
-	for n in 1 2; do address_guest_start $n || return; done
-	for n in 1 2; do vm_wait $n && guest_hyv_up $n || return; done
-}
-
 # cm_ids: what the host's rdma_cm holds
 cm_ids() { rdma resource show cm_id | wc -l; }
 
 busy() { (($(cm_ids) > $1)); }
-
-# listens PLACE PROGRAM: whether PROGRAM is listening there by rdma_cm. A guest's kernel shows a listener before the host listens, so there
-# it is the host's that counts, which is bound to the guest's address.
-listens() {
-	local what="comm $2 "
-	[[ $1 == host ]] || what="src-addr $(rdma_ip "$1"):"
-	rdma resource show cm_id | grep -q "state LISTEN .*$what"
-}
-
-# connect SERVER CLIENT SERVER-COMMAND -- CLIENT-COMMAND: succeeds when both do
-connect() {
-	local server=$1 client=$2 pid code=0 cmd=()
-	shift 2
-	while [[ $1 != -- ]]; do cmd+=("$1"); shift; done
-	shift
-	on "$server" timeout 100 "${cmd[@]}" </dev/null >"$RUN/server.out" 2>&1 &
-	pid=$!
-	wait_for 30 listens "$server" "${cmd[0]}" && on "$client" timeout 90 "$@" </dev/null || code=$?
-	wait $pid || code=$?
-	((code == 0)) || { echo "the server's output:"; cat "$RUN/server.out"; }
-	return $code
-}
 
 # tools SERVER CLIENT: every tool there is
 tools() {
@@ -48,6 +20,7 @@ tools() {
 	ip=$(rdma_ip "$s")
 	check "$s <- $c: rping" connect "$s" "$c" rping -s -a "$ip" -C $N -V -- rping -c -a "$ip" -C $N -V
 	check "$s <- $c: rping on the wildcard" connect "$s" "$c" rping -s -C 3 -V -- rping -c -a "$ip" -C 3 -V
+	check "$s <- $c: rping over IPv6" connect "$s" "$c" rping -s -a "$(rdma_ip6 "$s")" -C 3 -V -- rping -c -a "$(rdma_ip6 "$s")" -C 3 -V
 	check "$s <- $c: ucmatose, $N connections" connect "$s" "$c" ucmatose -c $N -C 5 -S 512 -- ucmatose -s "$ip" -c $N -C 5 -S 512
 	check "$s <- $c: rdma_server, rdma_client" connect "$s" "$c" rdma_server -- rdma_client -s "$ip"
 	check "$s <- $c: rdma_xserver, rdma_xclient -c r" connect "$s" "$c" rdma_xserver -c r -- rdma_xclient -s "$ip" -c r
@@ -69,14 +42,17 @@ refuses() {
 gid_types() { guest "$1" cat /sys/class/infiniband/hyv0/ports/1/gid_attrs/types/"$(gid_of "$1")"; }
 own_gids() { guest "$1" bash -c 'cat /sys/class/infiniband/hyv0/ports/1/gids/[0-7]' | grep -v '^0000:0000:0000:0000:0000:0000:0000:0000$\|^fe80:' ; }
 v4_gid() { printf '0000:0000:0000:0000:0000:ffff:0a09:00%02x' "${1##*.}"; }
+v6_gid() { printf 'fd09:0000:0000:0000:0000:0000:0000:001%s' "$1"; }
 
 N=${LONG:+100}
 N=${N:-10}
 check "the host's device" native_device || exit 1
-check "two guests, each with an address of its own" both_up || exit 1
+check "two guests, each with an address of its own" address_guests 1 2 || exit 1
+check "the host has addresses there" eval 'ip address replace "$(rdma_ip6 host)/64" dev d-rxe0 nodad'
 baseline_save
+check "natively: rping over IPv6" connect host host rping -s -a "$(rdma_ip6 host)" -C 3 -V -- rping -c -a "$(rdma_ip6 host)" -C 3 -V
 for n in 1 2; do
-	check "guest $n: its only GID is its address" equal "$(own_gids $n)" "$(v4_gid "$(rdma_ip $n)")"
+	check "guest $n: its only GIDs are its addresses" equal "$(own_gids $n | sort)" "$(v4_gid "$(rdma_ip $n)")"$'\n'"$(v6_gid $n)"
 	check "guest $n: its type is RoCE v2" equal "$(gid_types $n)" "RoCE v2"
 done
 for p in "ibv_rc_pingpong -c" ibv_ud_pingpong "ib_send_lat -F -n 50"; do
@@ -89,6 +65,18 @@ tools 1 host
 tools host 2
 check "1 <- 1: rping within a guest" connect 1 1 rping -s -C 3 -V -- rping -c -a "$(rdma_ip 1)" -C 3 -V
 check "nothing is left on the host" baseline_check 20
+
+# rounds ROUNDS CONNECTIONS: opened at once, used, closed
+rounds() {
+	local i CONNECT_SECONDS=400
+	for i in $(seq "$1"); do
+		connect 1 2 ucmatose -c "$2" -C 2 -S 64 -- ucmatose -s "$(rdma_ip 1)" -c "$2" -C 2 -S 64 || { echo "in round $i"; return 1; }
+		baseline_check 60 || { echo "after round $i"; return 1; }
+	done
+}
+ROUNDS=2 AT_ONCE=50
+[[ ! $LONG ]] || ROUNDS=10 AT_ONCE=1000
+check "$AT_ONCE connections at once, opened, used, closed, in $ROUNDS rounds" rounds $ROUNDS $AT_ONCE
 
 check "a peer that is not there: unreachable" refuses 'UNREACHABLE|event: 4|cma event RDMA_CM_EVENT_' 1 rping -c -a 10.9.0.77 -C 1
 # killed_in_vain: a client that connects to nowhere is killed, and is gone at once
@@ -148,7 +136,7 @@ check "and connects" connect 1 2 rping -s -C 3 -V -- rping -c -a "$(rdma_ip 1)" 
 check "nothing is left on the host" baseline_check 60
 check "guest 1 is killed: guest 2 is told" peer_killed vm_kill 1
 check "hyvd ends with it" wait_for 20 gone "$(hyvd_pid 1)"
-check "guest 1 is started anew" address_guest 1
+check "guest 1 is started anew" address_guests 1
 check "hyvd is killed: guest 2 is told" peer_killed hyvd_kill 1
 check "guest 1 goes on" guest 1 true
 check "its module can be removed" guest 1 timeout 60 rmmod virtio_hyv

@@ -8,7 +8,7 @@
 ROUNDS=${LONG:+40}
 ROUNDS=${ROUNDS:-10}
 
-disordered_guest() { export HYVD=hyvd_disorder; address_guest 1; }
+disordered_guest() { export HYVD=hyvd_disorder; address_guests 1; }
 
 # client, server: one round each, however it ends
 round() {

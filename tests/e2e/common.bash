@@ -56,11 +56,41 @@ hyv_guest() {
 # rdma_ip PLACE: its address on the RDMA netdev.
 rdma_ip() { if [[ $1 == host ]]; then echo 10.9.0.1; else echo "10.9.0.1$1"; fi; }
 
-# address_guest N: as hyv_guest, with an address of its own, so that it can make connections; address_guest_start does not wait.
+# rdma_ip6 PLACE: its IPv6 address there.
+rdma_ip6() { if [[ $1 == host ]]; then echo fd09::1; else echo "fd09::1$1"; fi; }
+
+# address_guests N...: as hyv_guest, with addresses of their own, so that they can make connections; address_guest_start N does not wait.
 address_guest_start() {
-	ip address replace "$(rdma_ip "$1")/24" dev d-rxe0 && hyvd_start "$1" rxe0 -- --address "$(rdma_ip "$1")" && vm_start "$1"
+	ip address replace "$(rdma_ip "$1")/24" dev d-rxe0 && ip address replace "$(rdma_ip6 "$1")/64" dev d-rxe0 nodad &&
+		hyvd_start "$1" rxe0 -- --address "$(rdma_ip "$1")" --address "$(rdma_ip6 "$1")" && vm_start "$1"
 }
-address_guest() { address_guest_start "$1" && vm_wait "$1" && guest_hyv_up "$1"; }
+address_guests() {
+	local n
+	for n; do address_guest_start "$n" || return; done
+	for n; do vm_wait "$n" && guest_hyv_up "$n" || return; done
+}
+
+# listens PLACE PROGRAM: whether PROGRAM is listening there by rdma_cm. A guest's kernel shows a listener before the host listens, so there
+# it is the host's that counts, which is bound to the guest's address.
+listens() {
+	local what="comm $2 "
+	[[ $1 == host ]] || what="src-addr ($(rdma_ip "$1")|$(rdma_ip6 "$1")):"
+	rdma resource show cm_id | grep -Eq "state LISTEN .*$what"
+}
+
+# connect SERVER CLIENT SERVER-COMMAND -- CLIENT-COMMAND: programs that connect by address. Succeeds when both do; CONNECT_SECONDS: what they may take
+connect() {
+	local server=$1 client=$2 pid code=0 cmd=()
+	shift 2
+	while [[ $1 != -- ]]; do cmd+=("$1"); shift; done
+	shift
+	on "$server" timeout "${CONNECT_SECONDS:-100}" "${cmd[@]}" </dev/null >"$RUN/server.out" 2>&1 &
+	pid=$!
+	wait_for 30 listens "$server" "${cmd[0]}" && on "$client" timeout "${CONNECT_SECONDS:-100}" "$@" </dev/null || code=$?
+	wait $pid || code=$?
+	((code == 0)) || { echo "the server's output:"; cat "$RUN/server.out"; }
+	return $code
+}
 
 not() { ! "$@"; }
 equal() { [[ $1 == "$2" ]] || { echo "got '$1', wanted '$2'"; return 1; }; }
