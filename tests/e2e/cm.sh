@@ -68,7 +68,8 @@ check "nothing is left on the host" baseline_check 20
 
 # rounds ROUNDS CONNECTIONS: opened at once, used, closed
 rounds() {
-	local i CONNECT_SECONDS=400
+	local i
+	local -x CONNECT_SECONDS=400
 	for i in $(seq "$1"); do
 		connect 1 2 ucmatose -c "$2" -C 2 -S 64 -- ucmatose -s "$(rdma_ip 1)" -c "$2" -C 2 -S 64 || { echo "in round $i"; return 1; }
 		baseline_check 60 || { echo "after round $i"; return 1; }
