@@ -8,7 +8,6 @@
 int hyv_create_cq(struct ib_cq *ib, const struct ib_cq_init_attr *attr,
 		  struct uverbs_attr_bundle *attrs)
 {
-	struct hyv_dev *hyv = to_hyv(ib->device);
 	struct hyv_cq *cq = to_hyv_cq(ib);
 	struct hyv_resp_create_cq *resp;
 	struct hyv_req_create_cq *req;
@@ -36,22 +35,7 @@ int hyv_create_cq(struct ib_cq *ib, const struct ib_cq_init_attr *attr,
 
 	resp = hyv_cmd_resp(cmd);
 	ib->cqe = le32_to_cpu(resp->cqe);
-	cq->object.type = HYV_OBJECT_CQ;
-	cq->object.id = le64_to_cpu(resp->cq);
-	if (!cq->object.id) {
-		ret = -EIO;
-		goto out;
-	}
-	ret = hyv_udata_reply(cmd, udata);
-	if (ret)
-		goto err_undo;
-	ret = hyv_event_add(hyv, &cq->object);
-	if (ret)
-		goto err_undo;
-	goto out;
-
-err_undo:
-	hyv_cmd_undo(cmd);
+	ret = hyv_event_created(cmd, udata, &cq->object, HYV_OBJECT_CQ);
 out:
 	hyv_cmd_put(cmd);
 	return ret;

@@ -9,7 +9,6 @@ int hyv_alloc_ucontext(struct ib_ucontext *ib, struct ib_udata *udata)
 {
 	struct hyv_ibdev *dev = to_hyv_ibdev(ib->device);
 	struct hyv_ucontext *uctx = to_hyv_ucontext(ib);
-	struct hyv_resp_alloc_context *resp;
 	struct hyv_req_alloc_context *req;
 	struct hyv_cmd *cmd;
 	int ret;
@@ -20,19 +19,8 @@ int hyv_alloc_ucontext(struct ib_ucontext *ib, struct ib_udata *udata)
 	req = hyv_cmd_req(cmd);
 	req->device = cpu_to_le32(dev->id);
 	ret = hyv_cmd_call(cmd);
-	if (ret)
-		goto out;
-
-	resp = hyv_cmd_resp(cmd);
-	uctx->id = le64_to_cpu(resp->context);
-	if (!uctx->id) {
-		ret = -EIO;
-		goto out;
-	}
-	ret = hyv_udata_reply(cmd, udata);
-	if (ret)
-		hyv_cmd_undo(cmd);
-out:
+	if (!ret)
+		ret = hyv_udata_created(cmd, udata, &uctx->id);
 	hyv_cmd_put(cmd);
 	return ret;
 }

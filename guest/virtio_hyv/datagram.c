@@ -8,7 +8,6 @@
 int hyv_create_ah(struct ib_ah *ib, struct rdma_ah_init_attr *attr, struct ib_udata *udata)
 {
 	struct hyv_ah *ah = to_hyv_ah(ib);
-	struct hyv_resp_create_ah *resp;
 	struct hyv_req_create_ah *req;
 	struct hyv_cmd *cmd;
 	int ret;
@@ -20,19 +19,8 @@ int hyv_create_ah(struct ib_ah *ib, struct rdma_ah_init_attr *attr, struct ib_ud
 	req->pd = cpu_to_le64(to_hyv_pd(ib->pd)->id);
 	hyv_ah_to_wire(&req->attr, attr->ah_attr);
 	ret = hyv_cmd_call(cmd);
-	if (ret)
-		goto out;
-
-	resp = hyv_cmd_resp(cmd);
-	ah->id = le64_to_cpu(resp->ah);
-	if (!ah->id) {
-		ret = -EIO;
-		goto out;
-	}
-	ret = hyv_udata_reply(cmd, udata);
-	if (ret)
-		hyv_cmd_undo(cmd);
-out:
+	if (!ret)
+		ret = hyv_udata_created(cmd, udata, &ah->id);
 	hyv_cmd_put(cmd);
 	return ret;
 }

@@ -25,6 +25,29 @@ int hyv_event_add(struct hyv_dev *hyv, struct hyv_object *object)
 	return -EIO;
 }
 
+/**
+ * hyv_event_created() - as hyv_udata_created(), for an object that has events from then on
+ * @cmd: as there
+ * @udata: as there
+ * @object: stays until hyv_event_remove()
+ * @type: what it is part of
+ *
+ * Sleeps. Return: 0; or a negative errno, and the host has been told to destroy it.
+ */
+int hyv_event_created(struct hyv_cmd *cmd, struct ib_udata *udata, struct hyv_object *object,
+		      enum hyv_object_type type)
+{
+	int ret = hyv_udata_created(cmd, udata, &object->id);
+
+	if (ret)
+		return ret;
+	object->type = type;
+	ret = hyv_event_add(cmd->hyv, object);
+	if (ret)
+		hyv_cmd_undo(cmd);
+	return ret;
+}
+
 /** hyv_event_remove() - an object's end: when this returns, none of its handlers runs */
 void hyv_event_remove(struct hyv_dev *hyv, struct hyv_object *object)
 {

@@ -60,16 +60,9 @@ struct ib_mr *hyv_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 		goto err_put;
 
 	resp = hyv_cmd_resp(cmd);
-	mr->id = le64_to_cpu(resp->mr);
-	if (!mr->id) {
-		ret = -EIO;
+	ret = hyv_udata_created(cmd, udata, &mr->id);
+	if (ret)
 		goto err_put;
-	}
-	ret = hyv_udata_reply(cmd, udata);
-	if (ret) {
-		hyv_cmd_undo(cmd);
-		goto err_put;
-	}
 	mr->ib.lkey = le32_to_cpu(resp->lkey);
 	mr->ib.rkey = le32_to_cpu(resp->rkey);
 	mr->access = access;

@@ -25,14 +25,7 @@ int hyv_alloc_mw(struct ib_mw *ib, struct ib_udata *udata)
 
 	resp = hyv_cmd_resp(cmd);
 	ib->rkey = le32_to_cpu(resp->rkey);
-	mw->id = le64_to_cpu(resp->mw);
-	if (!mw->id) {
-		ret = -EIO;
-		goto out;
-	}
-	ret = hyv_udata_reply(cmd, udata);
-	if (ret)
-		hyv_cmd_undo(cmd);
+	ret = hyv_udata_created(cmd, udata, &mw->id);
 out:
 	hyv_cmd_put(cmd);
 	return ret;

@@ -8,7 +8,6 @@
 int hyv_alloc_pd(struct ib_pd *ib, struct ib_udata *udata)
 {
 	struct hyv_pd *pd = to_hyv_pd(ib);
-	struct hyv_resp_alloc_pd *resp;
 	struct hyv_req_alloc_pd *req;
 	struct hyv_ucontext *uctx;
 	struct hyv_cmd *cmd;
@@ -24,19 +23,8 @@ int hyv_alloc_pd(struct ib_pd *ib, struct ib_udata *udata)
 	req = hyv_cmd_req(cmd);
 	req->context = cpu_to_le64(uctx->id);
 	ret = hyv_cmd_call(cmd);
-	if (ret)
-		goto out;
-
-	resp = hyv_cmd_resp(cmd);
-	pd->id = le64_to_cpu(resp->pd);
-	if (!pd->id) {
-		ret = -EIO;
-		goto out;
-	}
-	ret = hyv_udata_reply(cmd, udata);
-	if (ret)
-		hyv_cmd_undo(cmd);
-out:
+	if (!ret)
+		ret = hyv_udata_created(cmd, udata, &pd->id);
 	hyv_cmd_put(cmd);
 	return ret;
 }

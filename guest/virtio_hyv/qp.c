@@ -165,31 +165,14 @@ int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udat
 	ib->qp_num = le32_to_cpu(resp->qp_num);
 	qp->state = IB_QPS_RESET;
 	qp->doorbell = le32_to_cpu(resp->doorbell);
-	qp->object.type = HYV_OBJECT_QP;
-	qp->object.id = le64_to_cpu(resp->qp);
-	if (!qp->object.id) {
-		ret = -EIO;
+	ret = hyv_event_created(cmd, udata, &qp->object, HYV_OBJECT_QP);
+	if (ret)
 		goto out;
+	ret = qp->doorbell < HYV_NUM_DOORBELLS ? hyv_cm_add_qp(qp) : -EIO;
+	if (ret) {
+		hyv_event_remove(hyv, &qp->object);
+		hyv_cmd_undo(cmd);
 	}
-	if (qp->doorbell >= HYV_NUM_DOORBELLS) {
-		ret = -EIO;
-		goto err_undo;
-	}
-	ret = hyv_udata_reply(cmd, udata);
-	if (ret)
-		goto err_undo;
-	ret = hyv_event_add(hyv, &qp->object);
-	if (ret)
-		goto err_undo;
-	ret = hyv_cm_add_qp(qp);
-	if (ret)
-		goto err_remove;
-	goto out;
-
-err_remove:
-	hyv_event_remove(hyv, &qp->object);
-err_undo:
-	hyv_cmd_undo(cmd);
 out:
 	hyv_cmd_put(cmd);
 	return ret;

@@ -14,7 +14,6 @@
  */
 int hyv_create_srq(struct ib_srq *ib, struct ib_srq_init_attr *attr, struct ib_udata *udata)
 {
-	struct hyv_dev *hyv = to_hyv(ib->device);
 	struct hyv_srq *srq = to_hyv_srq(ib);
 	struct hyv_resp_create_srq *resp;
 	struct hyv_req_create_srq *req;
@@ -39,22 +38,7 @@ int hyv_create_srq(struct ib_srq *ib, struct ib_srq_init_attr *attr, struct ib_u
 	resp = hyv_cmd_resp(cmd);
 	attr->attr.max_wr = le32_to_cpu(resp->max_wr);
 	attr->attr.max_sge = le32_to_cpu(resp->max_sge);
-	srq->object.type = HYV_OBJECT_SRQ;
-	srq->object.id = le64_to_cpu(resp->srq);
-	if (!srq->object.id) {
-		ret = -EIO;
-		goto out;
-	}
-	ret = hyv_udata_reply(cmd, udata);
-	if (ret)
-		goto err_undo;
-	ret = hyv_event_add(hyv, &srq->object);
-	if (ret)
-		goto err_undo;
-	goto out;
-
-err_undo:
-	hyv_cmd_undo(cmd);
+	ret = hyv_event_created(cmd, udata, &srq->object, HYV_OBJECT_SRQ);
 out:
 	hyv_cmd_put(cmd);
 	return ret;

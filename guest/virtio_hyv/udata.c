@@ -125,3 +125,25 @@ int hyv_udata_reply(struct hyv_cmd *cmd, struct ib_udata *udata)
 	}
 	return 0;
 }
+
+/**
+ * hyv_udata_created() - the last steps of making an object for an application
+ * @cmd: command of hyv_udata_cmd() that made it, answered with success; the id comes first in its
+ *	answer
+ * @udata: as there
+ * @id: out: the host's id
+ *
+ * Sleeps. Return: 0; or a negative errno, and the host has been told to destroy it.
+ */
+int hyv_udata_created(struct hyv_cmd *cmd, struct ib_udata *udata, u64 *id)
+{
+	int ret;
+
+	*id = le64_to_cpu(*(__le64 *)hyv_cmd_resp(cmd));
+	if (!*id)
+		return -EIO;
+	ret = hyv_udata_reply(cmd, udata);
+	if (ret)
+		hyv_cmd_undo(cmd);
+	return ret;
+}

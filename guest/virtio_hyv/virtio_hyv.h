@@ -158,7 +158,7 @@ static inline struct hyv_dev *to_hyv(struct ib_device *ib)
  */
 struct hyv_object {
 	u64 id;
-	enum { HYV_OBJECT_CQ, HYV_OBJECT_QP, HYV_OBJECT_SRQ, HYV_OBJECT_CM } type;
+	enum hyv_object_type { HYV_OBJECT_CQ, HYV_OBJECT_QP, HYV_OBJECT_SRQ, HYV_OBJECT_CM } type;
 };
 
 /**
@@ -396,6 +396,7 @@ void hyv_cmd_drain(struct hyv_dev *hyv);
 /* udata.c */
 struct hyv_cmd *hyv_udata_cmd(struct ib_device *ib, enum hyv_op op, struct ib_udata *udata);
 int hyv_udata_reply(struct hyv_cmd *cmd, struct ib_udata *udata);
+int hyv_udata_created(struct hyv_cmd *cmd, struct ib_udata *udata, u64 *id);
 
 /* vq.c */
 int hyv_vq_init(struct hyv_dev *hyv);
@@ -408,6 +409,8 @@ bool hyv_vq_broken(struct hyv_dev *hyv);
 
 /* event.c */
 int hyv_event_add(struct hyv_dev *hyv, struct hyv_object *object);
+int hyv_event_created(struct hyv_cmd *cmd, struct ib_udata *udata, struct hyv_object *object,
+		      enum hyv_object_type type);
 void hyv_event_remove(struct hyv_dev *hyv, struct hyv_object *object);
 void hyv_event_handle(struct hyv_dev *hyv, const struct hyv_event *event);
 
