@@ -158,6 +158,8 @@ static void print_array(const json_t *array, const char *headings)
 		{
 			if (json_is_string(value))
 				add_cell(row, "%s", json_string_value(value));
+			else if (json_is_null(value))
+				add_cell(row, "-");
 			else
 				add_cell(row, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 		}

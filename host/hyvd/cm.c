@@ -39,7 +39,6 @@
 #define ROCE_DATA_MAX	   56u /* what a request carries of the application's */
 #define ROCE_REPLY_MAX	   196u
 #define ROCE_REJECT_MAX	   148u
-#define MAX_IDS		   32768u
 #define MAX_BACKLOG	   1024u
 
 /* enum ib_qp_state, which no user header has */
@@ -106,7 +105,6 @@ struct cm_id {
  * @wake_fd: eventfd that tells the event loop that the guest has to be notified
  * @lock: guards all CM ids and struct qp.cm; held over ioctls and commands, but not while a host id
  *        is destroyed
- * @num_ids: of the guest's
  */
 struct cm {
 	struct vm *vm;
@@ -117,7 +115,6 @@ struct cm {
 	pthread_t thread;
 	bool is_running;
 	pthread_mutex_t lock;
-	unsigned int num_ids;
 };
 
 static struct cm_id *id_of(struct obj *obj)
@@ -147,11 +144,15 @@ static void cm_id_release(struct obj *obj)
 /* with the lock held. Return: a new id, which the guest can name, with a reference; or NULL */
 static struct cm_id *id_create(struct cm *cm, enum cm_state state)
 {
-	struct cm_id *id = cm->num_ids < MAX_IDS ? calloc(1, sizeof(*id)) : NULL;
+	struct cm_id *id = NULL;
 
-	if (!id)
+	if (limit_charge(&cm->vm->limits, NULL, LIMIT_CM_IDS, 1))
 		return NULL;
-	cm->num_ids++;
+	id = calloc(1, sizeof(*id));
+	if (!id) {
+		limit_uncharge(&cm->vm->limits, NULL, LIMIT_CM_IDS, 1);
+		return NULL;
+	}
 	id->state = state;
 	STAILQ_INIT(&id->requests);
 	obj_init(cm->vm->objtab, &id->obj, OBJ_CM, NULL, cm_id_release);
@@ -178,10 +179,10 @@ static void id_destroy(struct cm *cm, struct cm_id *id)
 	pthread_mutex_lock(&cm->lock);
 	id->state = CM_OVER;
 	unlink_qp(id);
-	cm->num_ids--;
 	pthread_mutex_unlock(&cm->lock);
 	for (i = 0; i < id->num_host_ids; i++)
 		ucma_destroy(cm->fd, id->host_ids[i]);
+	limit_uncharge(&cm->vm->limits, NULL, LIMIT_CM_IDS, 1);
 	while ((request = STAILQ_FIRST(&id->requests))) {
 		STAILQ_REMOVE_HEAD(&id->requests, next_request);
 		id_destroy(cm, request);
@@ -256,8 +257,8 @@ static void on_request(struct cm *cm, struct cm_id *listener,
 		listener->num_requests < listener->backlog ? id_create(cm, CM_REQUESTED) : NULL;
 
 	if (!id) {
-		log_guest(
-			"a listener of the guest has more requests than its backlog: one rejected");
+		log_guest("a listener of the guest has more requests than its backlog or than "
+			  "the VM may have: one rejected");
 		ucma_destroy(cm->fd, event->id);
 		return;
 	}

@@ -105,8 +105,9 @@ struct walk {
 static const char *type_name(enum obj_type type)
 {
 	static const char *const names[] = {
-		[OBJ_CONTEXT] = "context", [OBJ_PD] = "pd",   [OBJ_MR] = "mr", [OBJ_CQ] = "cq",
-		[OBJ_QP] = "qp",	   [OBJ_SRQ] = "srq", [OBJ_AH] = "ah", [OBJ_MW] = "mw",
+		[OBJ_CONTEXT] = "context", [OBJ_PD] = "pd", [OBJ_MR] = "mr",
+		[OBJ_CQ] = "cq",	   [OBJ_QP] = "qp", [OBJ_SRQ] = "srq",
+		[OBJ_AH] = "ah",	   [OBJ_MW] = "mw", [OBJ_CM] = "cm_id",
 	};
 
 	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "other";
@@ -127,8 +128,10 @@ static void show_object(const struct obj *obj, void *arg)
 					    number(atomic_load(&ctx->charges.n[i])));
 		json_array_append_new(walk->contexts, json);
 	} else if (walk->objects) {
-		json = json_pack("{s:I, s:s, s:I, s:I}", "id", (json_int_t)obj->id, "type",
-				 type_name(obj->type), "context", (json_int_t)ctx->obj.id, "handle",
+		/* connections have no context */
+		json = json_pack("{s:I, s:s, s:o, s:I}", "id", (json_int_t)obj->id, "type",
+				 type_name(obj->type), "context",
+				 ctx ? number(ctx->obj.id) : json_null(), "handle",
 				 (json_int_t)obj->handle);
 		json_array_append_new(walk->objects, json);
 	}

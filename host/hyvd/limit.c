@@ -18,9 +18,10 @@
 #include "limit.h"
 #include "log.h"
 
-#define SECOND	     1000000000ull
+#define SECOND	       1000000000ull
+#define CM_IDS_DEFAULT 32768 /* the host has a table of them for all programs, and no limit */
 
-#define ATTR(member) offsetof(struct hyv_resp_query_device, member)
+#define ATTR(member)   offsetof(struct hyv_resp_query_device, member)
 
 /**
  * struct limit_row - one limit: its name in files and tools, what it counts, and the 32-bit attribute
@@ -43,6 +44,7 @@ static const struct limit_row rows[LIMIT_COUNT] = {
 	[LIMIT_MWS] = { "mws", "memory windows", ATTR(max_mw) },
 	[LIMIT_PAGES] = { "pages", "registered pages of 4096 bytes", 0 }, /* limit_clamp() */
 	[LIMIT_WINDOW] = { "window", "bytes of the window", 0 },
+	[LIMIT_CM_IDS] = { "cm_ids", "connections and listeners", 0 },
 	[LIMIT_OPS] = { "ops", "operations per second", 0 },
 };
 
@@ -52,7 +54,12 @@ void limit_init(struct limits *limits)
 
 	memset(limits, 0, sizeof(*limits));
 	for (i = 0; i < LIMIT_COUNT; i++)
-		limits->max[i] = LIMIT_NONE;
+		limits->max[i] = limit_default(i);
+}
+
+uint64_t limit_default(enum limit which)
+{
+	return which == LIMIT_CM_IDS ? CM_IDS_DEFAULT : LIMIT_NONE;
 }
 
 const char *limit_name(enum limit which)

@@ -24,6 +24,7 @@ enum limit {
 	LIMIT_MWS,
 	LIMIT_PAGES, /* of 4096 bytes, counted per registration, as the kernel does */
 	LIMIT_WINDOW, /* bytes */
+	LIMIT_CM_IDS, /* listeners and connections; they belong to no context */
 	LIMIT_OPS, /* per second */
 	LIMIT_COUNT
 };
@@ -49,7 +50,10 @@ struct charges {
 	_Atomic uint64_t n[LIMIT_COUNT];
 };
 
-/** limit_init() - nothing used, nothing limited */
+/** limit_default() - Return: the limit where the operator sets none */
+uint64_t limit_default(enum limit which);
+
+/** limit_init() - nothing used, and every limit its default */
 void limit_init(struct limits *limits);
 
 /** limit_name() - Return: a limit's name in files and tools */

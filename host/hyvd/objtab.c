@@ -197,6 +197,8 @@ void objtab_walk(struct objtab *tab, void (*each)(const struct obj *obj, void *a
 		TAILQ_FOREACH(child, &context_of(context)->children, sibling)
 			each(child, arg);
 	}
+	TAILQ_FOREACH(child, &tab->cms, sibling)
+		each(child, arg);
 	pthread_mutex_unlock(&tab->lock);
 }
 

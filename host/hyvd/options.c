@@ -208,7 +208,7 @@ int options_parse(struct options *opt, int argc, char **argv)
 
 	*opt = (struct options){ .window_size = 1ull << 30, .poll_us = 50, .sandbox = true };
 	for (i = 0; i < LIMIT_COUNT; i++)
-		opt->limits[i] = LIMIT_NONE;
+		opt->limits[i] = limit_default(i);
 	argp_parse(&parser, argc, argv, 0, NULL, &given);
 	set(opt->config, sizeof(opt->config), given.config);
 	if (opt->config[0]) {

@@ -23,12 +23,13 @@
 #include "control.h"
 #include "vm.h"
 
-/** struct fixture - a VM "vm1" with a device and a context with two QPs on it, and its control socket */
+/** struct fixture - a VM "vm1" with a device and a context with two QPs on it, a connection, and its control socket */
 struct fixture {
 	struct vm vm;
 	struct device device;
 	struct context ctx;
 	struct obj qps[2];
+	struct obj cm_id;
 	char dir[32];
 	char path[64];
 };
@@ -71,6 +72,8 @@ static int setup(void **state)
 		objtab_publish(f->vm.objtab, &f->qps[i]);
 		limit_charge(&f->vm.limits, &f->ctx.charges, LIMIT_QPS, 1);
 	}
+	obj_init(f->vm.objtab, &f->cm_id, OBJ_CM, NULL, release);
+	objtab_publish(f->vm.objtab, &f->cm_id);
 	stats_add(&f->vm.stats, HYV_OP_CREATE_QP, 0, 3000);
 	stats_add(&f->vm.stats, HYV_OP_CREATE_QP, -ENOMEM, 5000);
 	assert_int_equal(control_create(&f->vm.control, &f->vm, fd), 0);
@@ -84,6 +87,7 @@ static int teardown(void **state)
 
 	control_destroy(f->vm.control);
 	objtab_remove_context(f->vm.objtab, &f->ctx);
+	objtab_remove(f->vm.objtab, &f->cm_id);
 	objtab_destroy(f->vm.objtab);
 	sd_event_unref(f->vm.loop);
 	unlink(f->path);
@@ -172,12 +176,16 @@ static void show_tells_what_there_is(void **state)
 	assert_int_equal(used, 2);
 	assert_true(json_is_null(max));
 	assert_int_equal(qps, 2);
-	assert_int_equal(json_array_size(json_object_get(answer, "objects")), 2);
+	assert_int_equal(json_array_size(json_object_get(answer, "objects")), 3);
 	assert_int_equal(json_unpack(json_array_get(json_object_get(answer, "objects"), 1),
 				     "{s:s, s:i}", "type", &type, "handle", &handle),
 			 0);
 	assert_string_equal(type, "qp");
 	assert_int_equal(handle, 71);
+	assert_int_equal(json_unpack(json_array_get(json_object_get(answer, "objects"), 2),
+				     "{s:s, s:n}", "type", &type, "context"),
+			 0);
+	assert_string_equal(type, "cm_id");
 	json_decref(answer);
 	answer = ask(f, fd, "{\"cmd\":\"show\"}\n");
 	assert_null(json_object_get(answer, "objects"));
@@ -337,8 +345,9 @@ static void hyvctl_prints_tables(void **state)
 	assert_int_equal(hyvctl(f, "show vm1 --objects"), 0);
 	prints("guest not connected");
 	prints("0123:4567:89ab:cdef");
-	prints("qps          2  none        0  queue pairs\n");
+	prints("qps          2   none        0  queue pairs\n");
 	prints("71\n");
+	prints("cm_id        -       0\n");
 	assert_int_equal(hyvctl(f, "stats vm1"), 0);
 	prints("create_qp      2       1  4.0us  <4us  <8us\n");
 	assert_int_equal(hyvctl(f, "watch vm1 -n 2 -i 0.01"), 0);

@@ -235,6 +235,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
+	limit_init(&f->vm.limits);
 	f->vm.objtab = objtab_create();
 	assert_true(sd_event_new(&f->vm.loop) >= 0);
 	f->vm.devices[0] = &f->device;
@@ -276,6 +277,7 @@ static int teardown(void **state)
 	assert_null(objtab_first_cm(f->vm.objtab));
 	assert_int_equal(count_alive(), 0);
 	assert_null(f->qp.cm);
+	assert_int_equal(f->vm.limits.used[LIMIT_CM_IDS], 0);
 	cm_destroy(f->vm.cm);
 	objtab_remove_context(f->vm.objtab, &f->ctx);
 	objtab_destroy(f->vm.objtab);
@@ -514,6 +516,21 @@ static void requests_beyond_the_backlog_are_refused(void **state)
 	assert_int_equal(count_alive(), 1);
 }
 
+static void no_more_ids_than_the_limit(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t listener, other;
+
+	f->vm.limits.max[LIMIT_CM_IDS] = 1;
+	assert_int_equal(guest_listens(f, own, 0, &listener), 0);
+	assert_int_equal(guest_listens(f, own6, 0, &other), -ENOMEM);
+	host_says(listener, CONNECT_REQUEST, host_id_of_request());
+	assert_int_equal(count_alive(), 1); /* the request was rejected */
+	assert_int_equal(f->vm.limits.refused[LIMIT_CM_IDS], 2);
+	assert_int_equal(guest_destroys(f, listener), 0);
+	assert_int_equal(guest_listens(f, own6, 0, &other), 0);
+}
+
 static void a_connection_survives_its_qp_without_touching_it(void **state)
 {
 	struct hyv_resp_cm_get_event event;
@@ -670,6 +687,7 @@ int main(void)
 		TEST(a_wildcard_is_every_address_of_the_vm),
 		TEST(what_the_host_refuses_leaves_nothing),
 		TEST(requests_beyond_the_backlog_are_refused),
+		TEST(no_more_ids_than_the_limit),
 		TEST(a_connection_survives_its_qp_without_touching_it),
 		TEST(errors_of_the_host_are_told),
 		TEST(any_order_is_borne),
