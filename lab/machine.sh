@@ -68,7 +68,7 @@ start_host() {
 		rsync -a "$image/vmlinuz-$k" "$L/share/boot/"
 	done
 	# shellcheck disable=SC2206,SC2054 # options, meant to be split; the commas are QEMU's
-	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp "$cpus" -m "$mem" -nodefaults -display none -no-reboot
+	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp "$cpus" -m "$mem" -nodefaults -display none -no-reboot -no-shutdown -qmp "unix:$L/qmp,server=on,wait=off"
 		-serial "file:$L/serial.log" -monitor "unix:$L/monitor,server=on,wait=off"
 		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
 		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off cryptomgr.notests=1 rcupdate.rcu_cpu_stall_timeout=300 kfence.sample_interval=100 $* hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"
@@ -89,11 +89,26 @@ start_host() {
 		lab_alive || { cat "$L/qemu.log" >&2; die "QEMU did not start the host VM"; }
 		sleep 0.1
 	done
+	rm -f "$L/witness.log"
+	setsid "$LAB/witness" "$L/qmp" "$L/witness.log" </dev/null >/dev/null 2>&1 8>&- 9>&- &
 	if [[ $accel == *tcg* ]]; then # no list: its shell would stay, and hold the lab's lock
 		setsid "$LAB/turns" </dev/null >"$CACHE/run/turns.log" 2>&1 8>&- 9>&- &
 	fi
 	timeout 1200 "$L/share/bin/lab-agent" run "unix:$L/cmd" true </dev/null ||
 		{ tail -20 "$L/serial.log" >&2; die "the host VM does not answer; its log: $L/serial.log"; }
+}
+
+# last_words: what is known of a host VM that has gone away.
+last_words() {
+	echo "the end of its console:"
+	tail -n 40 "$L/serial.log"
+	echo "what QEMU said:"
+	tail -n 20 "$L/qemu.log"
+	if [[ -e $L/witness.log ]]; then
+		echo "it reset itself, its processors were in this state:"
+		grep -v '^\(FPR\|XMM\|YMM\)' "$L/witness.log"
+	fi
+	lab_alive || echo "QEMU has ended."
 }
 
 # stop_host: ends the host VM and all in it; harmless when there is none.
@@ -107,5 +122,5 @@ stop_host() {
 		sleep 0.1
 	done
 	kill -KILL "$pid" 2>/dev/null || :
-	rm -f "$L/pid" "$L/monitor" "$L"/cmd.*
+	rm -f "$L/pid" "$L/monitor" "$L/qmp" "$L"/cmd.*
 }
