@@ -73,8 +73,10 @@ enum cm_state {
 
 /**
  * struct cm_id - a CM id of the guest
+ * @vm: that is charged for it
  * @state: all below is guarded by struct cm.lock
  * @host_ids: the host's, @num_host_ids of them; none once they are destroyed
+ * @device: of a listener and its requests
  * @qp: that it connects, or NULL
  * @param: active, before it is sent: what to offer; then, what the other side offers
  * @reply_due: HYV_CM_REPLY or HYV_CM_ESTABLISHED is to be told, or 0
@@ -84,9 +86,11 @@ enum cm_state {
  */
 struct cm_id {
 	struct obj obj;
+	struct vm *vm;
 	enum cm_state state;
 	uint32_t host_ids[VM_MAX_ADDRESSES];
 	unsigned int num_host_ids;
+	const struct device *device;
 	struct qp *qp;
 	struct rdma_ucm_conn_param param;
 	enum hyv_cm_event reply_due;
@@ -138,6 +142,7 @@ static void notify(struct cm *cm, struct cm_id *id)
 
 static void cm_id_release(struct obj *obj)
 {
+	limit_uncharge(&id_of(obj)->vm->limits, NULL, LIMIT_CM_IDS, 1);
 	free(id_of(obj));
 }
 
@@ -153,6 +158,7 @@ static struct cm_id *id_create(struct cm *cm, enum cm_state state)
 		limit_uncharge(&cm->vm->limits, NULL, LIMIT_CM_IDS, 1);
 		return NULL;
 	}
+	id->vm = cm->vm;
 	id->state = state;
 	STAILQ_INIT(&id->requests);
 	obj_init(cm->vm->objtab, &id->obj, OBJ_CM, NULL, cm_id_release);
@@ -182,7 +188,6 @@ static void id_destroy(struct cm *cm, struct cm_id *id)
 	pthread_mutex_unlock(&cm->lock);
 	for (i = 0; i < id->num_host_ids; i++)
 		ucma_destroy(cm->fd, id->host_ids[i]);
-	limit_uncharge(&cm->vm->limits, NULL, LIMIT_CM_IDS, 1);
 	while ((request = STAILQ_FIRST(&id->requests))) {
 		STAILQ_REMOVE_HEAD(&id->requests, next_request);
 		id_destroy(cm, request);
@@ -214,27 +219,37 @@ static void end(struct cm *cm, struct cm_id *id, int status)
 
 /* ---- what the host tells ---- */
 
-static int move_qp(struct cm *cm, struct cm_id *id, uint32_t state)
+static int move_qp(struct cm *cm, struct cm_id *id, uint32_t state,
+		   const struct rdma_ucm_conn_param *own)
 {
 	struct ib_uverbs_qp_attr attr;
 	int ret = ucma_init_qp_attr(cm->fd, id->host_ids[0], state, &attr);
 
-	return ret ? ret : qp_modify(id->qp, &attr);
+	if (ret)
+		return ret;
+	if (own && state == QP_RTR)
+		attr.max_dest_rd_atomic = own->responder_resources;
+	if (own && state == QP_RTS)
+		attr.max_rd_atomic = own->initiator_depth;
+	return qp_modify(id->qp, &attr);
 }
 
-/* the QP becomes able to receive and to send; in INIT again first, for the access that was agreed on */
-static int connect_qp(struct cm *cm, struct cm_id *id)
+/*
+ * The QP becomes able to receive and to send; in INIT again first, for the access that was agreed on.
+ * @own: of the passive side: what it will answer with, as rdma_cm itself does (cma_modify_qp_rtr())
+ */
+static int connect_qp(struct cm *cm, struct cm_id *id, const struct rdma_ucm_conn_param *own)
 {
-	int ret = id->qp ? move_qp(cm, id, QP_INIT) : -ENOTCONN;
+	int ret = id->qp ? move_qp(cm, id, QP_INIT, own) : -ENOTCONN;
 
 	if (!ret)
-		ret = move_qp(cm, id, QP_RTR);
-	return ret ? ret : move_qp(cm, id, QP_RTS);
+		ret = move_qp(cm, id, QP_RTR, own);
+	return ret ? ret : move_qp(cm, id, QP_RTS, own);
 }
 
 static void on_response(struct cm *cm, struct cm_id *id, const struct rdma_ucm_conn_param *param)
 {
-	int ret = connect_qp(cm, id);
+	int ret = connect_qp(cm, id, NULL);
 
 	if (!ret)
 		ret = ucma_accept(cm->fd, id->host_ids[0], id->obj.id, NULL);
@@ -264,6 +279,7 @@ static void on_request(struct cm *cm, struct cm_id *listener,
 	}
 	id->host_ids[id->num_host_ids++] = event->id;
 	id->param = event->param.conn;
+	id->device = listener->device;
 	STAILQ_INSERT_TAIL(&listener->requests, id, next_request);
 	listener->num_requests++;
 	notify(cm, listener);
@@ -483,7 +499,8 @@ int cm_listen_exec(struct cmd *cmd)
 	struct cm_id *id;
 	unsigned int i;
 
-	if (!dev || has_reserved(&req->local) || le32toh(req->flags) & ~HYV_CM_V6ONLY)
+	if (!dev || !req->local.port || has_reserved(&req->local) ||
+	    le32toh(req->flags) & ~HYV_CM_V6ONLY)
 		return -EINVAL;
 	if (!cm)
 		return -EOPNOTSUPP;
@@ -493,6 +510,7 @@ int cm_listen_exec(struct cmd *cmd)
 		pthread_mutex_unlock(&cm->lock);
 		return -ENOMEM;
 	}
+	id->device = dev;
 	id->backlog = backlog && backlog < MAX_BACKLOG ? backlog : MAX_BACKLOG;
 	for (i = 0; i < cmd->vm->num_addresses; i++) {
 		const struct address *address = &cmd->vm->addresses[i];
@@ -519,9 +537,9 @@ static int start_connecting(struct cm *cm, struct cm_id *id, const struct hyv_re
 	to_sockaddr(&local, req->local.addr, req->local.port);
 	to_sockaddr(&remote, req->remote.addr, req->remote.port);
 	ret = ucma_resolve_addr(cm->fd, id->host_ids[0], &local, &remote, RESOLVE_TIMEOUT_MS);
-	if (ret != -EADDRINUSE)
+	if (ret != -EADDRINUSE && ret != -EADDRNOTAVAIL)
 		return ret;
-	/* somebody of the host has that port at the VM's address: another does as well */
+	/* somebody of the host has that port at the VM's address, or at all: another does as well */
 	to_sockaddr(&local, req->local.addr, 0);
 	return ucma_resolve_addr(cm->fd, id->host_ids[0], &local, &remote, RESOLVE_TIMEOUT_MS);
 }
@@ -568,13 +586,14 @@ static int accept_with(struct cm *cm, struct cm_id *id, struct qp *qp,
 {
 	int ret;
 
-	if (id->state != CM_REQUESTED)
+	/* the path is one of the listener's device: its index of a GID is another address elsewhere */
+	if (id->state != CM_REQUESTED || qp->obj.context->device != id->device)
 		return -EINVAL;
 	if (qp->cm)
 		return -EISCONN;
 	id->qp = qp;
 	qp->cm = id;
-	ret = connect_qp(cm, id);
+	ret = connect_qp(cm, id, param);
 	if (!ret)
 		ret = ucma_accept(cm->fd, id->host_ids[0], id->obj.id, param);
 	id->state = ret ? CM_OVER : CM_ACCEPTING;
@@ -646,16 +665,18 @@ int cm_destroy_exec(struct cmd *cmd)
 static void tell_request(struct cm *cm, struct cm_id *listener, struct hyv_resp_cm_get_event *resp)
 {
 	struct cm_id *id = STAILQ_FIRST(&listener->requests);
-	struct sockaddr_in6 local, remote;
+	struct sockaddr_in6 local = { 0 }, remote = { 0 };
 
 	STAILQ_REMOVE_HEAD(&listener->requests, next_request);
 	listener->num_requests--;
-	resp->type = htole32(HYV_CM_REQUEST);
-	resp->request = htole64(id->obj.id);
-	ucma_query_addrs(cm->fd, id->host_ids[0], &local, &remote);
-	from_sockaddr(&resp->local, &local);
-	from_sockaddr(&resp->remote, &remote);
-	param_to_wire(&resp->param, &id->param);
+	if (id->state == CM_REQUESTED) { /* it may have guessed and destroyed it */
+		ucma_query_addrs(cm->fd, id->host_ids[0], &local, &remote);
+		resp->type = htole32(HYV_CM_REQUEST);
+		resp->request = htole64(id->obj.id);
+		from_sockaddr(&resp->local, &local);
+		from_sockaddr(&resp->remote, &remote);
+		param_to_wire(&resp->param, &id->param);
+	}
 	obj_put(cm->vm->objtab, &id->obj);
 }
 
@@ -666,9 +687,9 @@ int cm_get_event_exec(struct cmd *cmd)
 	struct cm *cm = cmd->vm->cm;
 
 	pthread_mutex_lock(&cm->lock);
-	if (id->state == CM_LISTENING && id->num_requests) {
+	while (id->state == CM_LISTENING && id->num_requests && !resp->type)
 		tell_request(cm, id, resp);
-	} else if (id->reply_due) {
+	if (id->reply_due) {
 		resp->type = htole32(id->reply_due);
 		resp->status = htole32((uint32_t)id->reply_status);
 		param_to_wire(&resp->param, &id->param);

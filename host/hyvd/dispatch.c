@@ -117,6 +117,7 @@ static const struct op ops[HYV_OP_COUNT] = {
  * @lock: guards @answered
  * @wake_fd: eventfd, written when an answer is ready
  * @pause: the timer that ends a pause; in one, requests lie in the ring since the VM is over its rate
+ * @num_taken: requests that were taken and not given back; the event loop's
  */
 struct dispatch {
 	struct vm *vm;
@@ -125,6 +126,7 @@ struct dispatch {
 	int wake_fd;
 	sd_event_source *wake;
 	sd_event_source *pause;
+	unsigned int num_taken;
 };
 
 static struct vring *control_ring(struct dispatch *dispatch)
@@ -134,6 +136,7 @@ static struct vring *control_ring(struct dispatch *dispatch)
 
 static void cmd_free(struct cmd *cmd)
 {
+	cmd->dispatch->num_taken--;
 	cmd_put_object(cmd, cmd->target);
 	free(cmd->chain);
 	free(cmd->readable);
@@ -183,6 +186,11 @@ static int answers_ready(sd_event_source *source, int fd, uint32_t revents, void
 	}
 	vring_signal(control_ring(dispatch));
 	return 0;
+}
+
+bool dispatch_is_busy(const struct dispatch *dispatch)
+{
+	return dispatch->num_taken;
 }
 
 void dispatch_settle(struct dispatch *dispatch, int ms)
@@ -333,6 +341,7 @@ static struct cmd *cmd_alloc(struct dispatch *dispatch, const struct vring_chain
 	memcpy(cmd->chain, chain, offsetof(struct vring_chain, segments) + segments);
 	cmd->vm = dispatch->vm;
 	cmd->dispatch = dispatch;
+	dispatch->num_taken++;
 	cmd->op = &unknown;
 	cmd->generation = vring_generation(control_ring(dispatch));
 	cmd->job.run = cmd_run;

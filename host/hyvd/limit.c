@@ -19,7 +19,7 @@
 #include "log.h"
 
 #define SECOND	       1000000000ull
-#define CM_IDS_DEFAULT 32768 /* the host has a table of them for all programs, and no limit */
+#define CM_IDS_DEFAULT 4096 /* each may take a port that all programs of the host choose from */
 
 #define ATTR(member)   offsetof(struct hyv_resp_query_device, member)
 

@@ -4,6 +4,7 @@
  * it on the host before the guest's id for it goes.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include "verbs.h"
 
@@ -41,9 +42,15 @@ int object_publish(struct vm *vm, struct obj *obj, const struct destroy_method *
 
 int object_destroy(struct cmd *cmd, const struct destroy_method *how)
 {
-	int ret = destroy_on_host(cmd->target, how);
+	int ret;
 
+	/* once it is destroyed, the host may give its handle to another */
+	if (atomic_exchange(&cmd->target->is_going, true))
+		return -EBUSY;
+	ret = destroy_on_host(cmd->target, how);
 	if (!ret)
 		objtab_remove(cmd->vm->objtab, cmd->target);
+	else
+		atomic_store(&cmd->target->is_going, false);
 	return ret;
 }

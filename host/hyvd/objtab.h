@@ -3,6 +3,7 @@
 #ifndef HYVD_OBJTAB_H
 #define HYVD_OBJTAB_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -54,6 +55,7 @@ struct context;
  * @context: the context it lives in, which it holds a reference to; itself for a context; NULL for
  *           what lives in none
  * @release: frees it when the last reference is gone; called without locks, on any thread
+ * @is_going: a request destroys it on the host
  * @refs: references, guarded by the table's lock; the table holds one
  */
 struct obj {
@@ -62,6 +64,7 @@ struct obj {
 	uint32_t handle;
 	struct context *context;
 	void (*release)(struct obj *obj);
+	atomic_bool is_going;
 	unsigned int refs;
 	bool is_published;
 	struct event_source events;

@@ -65,17 +65,24 @@ void session_window_live(struct vm *vm, int error)
 
 void session_end(struct vm *vm)
 {
+	bool is_busy;
+
 	vm->window_is_live = false;
 	if (vm->hello)
 		session_window_live(vm, -ECANCELED);
-	cm_destroy_all(vm);
-	context_free_all(vm);
-	gid_forget_guest(vm);
 	/*
 	 * QEMU waits for us while it resets the guest, and must: what has been registered is the guest's
-	 * next kernel's memory. A context goes when the last request on it is answered.
+	 * next kernel's memory. A context goes when the last request on it is answered; what is under
+	 * way may still make one, or a CM id.
 	 */
-	while (atomic_load(&vm->num_contexts))
-		dispatch_settle(vm->dispatch, 5);
+	do {
+		is_busy = dispatch_is_busy(vm->dispatch); /* before what it leaves is freed */
+		cm_destroy_all(vm);
+		context_free_all(vm);
+		is_busy |= atomic_load(&vm->num_contexts) > 0;
+		if (is_busy)
+			dispatch_settle(vm->dispatch, 5);
+	} while (is_busy);
+	gid_forget_guest(vm);
 	window_reset(vm->window);
 }

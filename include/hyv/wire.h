@@ -938,7 +938,8 @@ HYV_WIRE_SIZE(hyv_cm_param, 272);
 /**
  * struct hyv_req_cm_listen - wait for connections
  * @local: where; the wildcard stands for each of the VM's addresses of that family, that of IPv6
- *         for those of IPv4 too. -EADDRNOTAVAIL for an address that is not the VM's.
+ *         for those of IPv4 too. -EADDRNOTAVAIL for an address that is not the VM's, -EINVAL without
+ *         a port: the guest chooses it.
  * @backlog: requests to keep that the guest has not asked for; more are rejected
  * @flags: HYV_CM_V6ONLY
  */

@@ -345,7 +345,7 @@ static void hyvctl_prints_tables(void **state)
 	assert_int_equal(hyvctl(f, "show vm1 --objects"), 0);
 	prints("guest not connected");
 	prints("0123:4567:89ab:cdef");
-	prints("qps          2   none        0  queue pairs\n");
+	prints("qps          2  none        0  queue pairs\n");
 	prints("71\n");
 	prints("cm_id        -       0\n");
 	assert_int_equal(hyvctl(f, "stats vm1"), 0);

@@ -344,7 +344,9 @@ static int guest_connects(struct fixture *f, const uint8_t *local, uint64_t *id)
 
 static int guest_listens(struct fixture *f, const uint8_t *local, uint32_t flags, uint64_t *id)
 {
-	struct hyv_req_cm_listen req = { .backlog = htole32(2), .flags = htole32(flags) };
+	struct hyv_req_cm_listen req = { .local.port = htobe16(7174),
+					 .backlog = htole32(2),
+					 .flags = htole32(flags) };
 	struct hyv_resp_cm_listen resp = { 0 };
 	int ret;
 
