@@ -23,6 +23,7 @@
 #include <linux/slab.h>
 #include <net/ipv6.h>
 
+#include <rdma/ib_addr.h>
 #include "virtio_hyv.h"
 
 /* how long a request is kept whose listener has gone: iw_cm does not say whether it took it */
@@ -125,6 +126,8 @@ static int link_qp(struct hyv_cm *cm, struct hyv_qp *qp)
 	spin_lock(&cm->dev->cm_lock);
 	if (qp->gone)
 		ret = -EINVAL;
+	else if (qp->tgid != current->tgid && !uid_eq(qp->uid, current_uid()))
+		ret = -EPERM; /* anybody can name it by its number */
 	else if (qp->cm)
 		ret = -EISCONN;
 	else
@@ -219,6 +222,18 @@ static void to_sockaddr(struct sockaddr_storage *out, const struct hyv_sockaddr 
 	}
 }
 
+/*
+ * rdma_cm takes the device that has this address: it must be this one, which outlives its requests,
+ * whatever the host says
+ */
+static bool is_ours(struct hyv_ibdev *dev, const struct sockaddr_storage *local)
+{
+	struct rdma_dev_addr addr = { .net = dev_net(dev->netdev) };
+
+	return !rdma_translate_ip((const struct sockaddr *)local, &addr) &&
+	       addr.bound_dev_if == dev->netdev->ifindex;
+}
+
 /* iw_cm never waits for a request that it was not told of: one that finds no room is refused */
 static void on_request(struct hyv_cm *listener, const struct hyv_resp_cm_get_event *resp)
 {
@@ -233,7 +248,10 @@ static void on_request(struct hyv_cm *listener, const struct hyv_resp_cm_get_eve
 	};
 	struct hyv_cm *cm = NULL;
 
-	if (READ_ONCE(listener->state) == HYV_CM_STATE_LISTENING)
+	to_sockaddr(&event.local_addr, &resp->local);
+	to_sockaddr(&event.remote_addr, &resp->remote);
+	if (READ_ONCE(listener->state) == HYV_CM_STATE_LISTENING &&
+	    is_ours(dev, &event.local_addr))
 		cm = cm_alloc(dev, HYV_CM_STATE_REQUESTED);
 	if (!cm) {
 		hyv_cmd_post_destroy(dev->hyv, HYV_OP_CM_DESTROY, le64_to_cpu(resp->request), NULL);
@@ -249,8 +267,6 @@ static void on_request(struct hyv_cm *listener, const struct hyv_resp_cm_get_eve
 		return;
 	}
 
-	to_sockaddr(&event.local_addr, &resp->local);
-	to_sockaddr(&event.remote_addr, &resp->remote);
 	if (listener->iw->event_handler(listener->iw, &event)) {
 		mutex_lock_nested(&cm->lock, SINGLE_DEPTH_NESTING);
 		end(cm, 0, NULL);
@@ -321,9 +337,14 @@ static bool take_event(struct hyv_cm *cm, enum hyv_cm_state state)
 	return more;
 }
 
+static bool is_waited_for(const struct hyv_cm *cm)
+{
+	return cm->state == HYV_CM_STATE_CONNECTING || cm->state == HYV_CM_STATE_ACCEPTING;
+}
+
 /*
- * iw_cm lets nobody destroy a connection before its CONNECT_REPLY, not even a process that is
- * killed, and would have to wait for the host's time-outs, a minute or more.
+ * iw_cm lets nobody destroy a connection before its CONNECT_REPLY or ESTABLISHED, not even a process
+ * that is killed, and would have to wait for the host's time-outs, a minute or more.
  */
 static bool is_dying(const struct hyv_cm *cm)
 {
@@ -338,12 +359,15 @@ static void ask_host(struct work_struct *work)
 	mutex_lock(&cm->lock);
 	if (cm->state == HYV_CM_STATE_REQUESTED)
 		end(cm, 0, NULL);
-	if (cm->state == HYV_CM_STATE_CONNECTING && is_dying(cm))
+	if (is_waited_for(cm) && is_dying(cm))
 		end(cm, -ECONNRESET, NULL);
 	while ((state = READ_ONCE(cm->state)) != HYV_CM_STATE_OVER && take_event(cm, state))
 		cond_resched();
-	if (cm->state == HYV_CM_STATE_CONNECTING)
-		queue(cm, LOOK_INTERVAL);
+	if (is_waited_for(cm)) {
+		refcount_inc(&cm->ref);
+		if (!queue_delayed_work(cm->dev->hyv->wq, &cm->work, LOOK_INTERVAL))
+			refcount_dec(&cm->ref); /* is queued already, and sooner */
+	}
 	mutex_unlock(&cm->lock);
 	cm_put(cm);
 }
@@ -381,10 +405,15 @@ static int param_to_wire(struct hyv_cm_param *out, const struct iw_cm_conn_param
 	return 0;
 }
 
-/* iw_cm holds a reference to it. Return: the queue pair, or NULL */
+/*
+ * Return: the queue pair, for hyv_iw_rem_ref(), or NULL. The one that iw_cm has a reference to may
+ * have been an older one of that number.
+ */
 static struct hyv_qp *find_qp(struct ib_device *ib, u32 num)
 {
-	return xa_load(&to_hyv_ibdev(ib)->qps, num);
+	struct ib_qp *qp = hyv_iw_get_qp(ib, num);
+
+	return qp ? to_hyv_qp(qp) : NULL;
 }
 
 /* @cm is locked. Return: 0, and it has its id; or a negative errno */
@@ -434,13 +463,19 @@ int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
 
 	if (!qp)
 		return -EINVAL;
-	if (qp->ib.qp_type != IB_QPT_RC)
-		return -EOPNOTSUPP;
-	if (!is_ip(&iw->m_local_addr) || !is_ip(&iw->m_remote_addr))
-		return -EAFNOSUPPORT;
+	if (qp->ib.qp_type != IB_QPT_RC) {
+		ret = -EOPNOTSUPP;
+		goto out;
+	}
+	if (!is_ip(&iw->m_local_addr) || !is_ip(&iw->m_remote_addr)) {
+		ret = -EAFNOSUPPORT;
+		goto out;
+	}
 	cm = cm_alloc(to_hyv_ibdev(iw->device), HYV_CM_STATE_CONNECTING);
-	if (!cm)
-		return -ENOMEM;
+	if (!cm) {
+		ret = -ENOMEM;
+		goto out;
+	}
 
 	mutex_lock(&cm->lock);
 	ret = link_qp(cm, qp);
@@ -451,7 +486,7 @@ int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
 		unlink_qp(cm);
 		mutex_unlock(&cm->lock);
 		cm_put(cm);
-		return ret;
+		goto out;
 	}
 	cm->iw = iw;
 	iw->add_ref(iw);
@@ -459,7 +494,9 @@ int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
 	/* what the host said before it was published, nobody has heard */
 	queue(cm, 0);
 	mutex_unlock(&cm->lock);
-	return 0;
+out:
+	hyv_iw_rem_ref(&qp->ib); /* once linked, it ends the connection before it goes */
+	return ret;
 }
 
 /* Return: a request with a reference, locked; or NULL when it is none any more */
@@ -515,12 +552,13 @@ static int send_accept(struct hyv_cm *cm, const struct iw_cm_conn_param *param)
  */
 int hyv_iw_accept(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
 {
-	struct hyv_qp *qp = find_qp(iw->device, param->qpn);
 	struct hyv_cm *cm = claim_request(iw);
+	struct hyv_qp *qp;
 	int ret;
 
 	if (!cm)
 		return -EINVAL;
+	qp = find_qp(iw->device, param->qpn);
 	ret = qp ? link_qp(cm, qp) : -EINVAL;
 	if (!ret)
 		ret = send_accept(cm, param);
@@ -530,10 +568,13 @@ int hyv_iw_accept(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
 		cm->state = HYV_CM_STATE_ACCEPTING;
 		cm->iw = iw;
 		iw->add_ref(iw);
+		cm->task = get_task_struct(current);
 		WRITE_ONCE(qp->state, IB_QPS_RTS);
 		queue(cm, 0);
 	}
 	mutex_unlock(&cm->lock);
+	if (qp)
+		hyv_iw_rem_ref(&qp->ib);
 	cm_put(cm);
 	return ret;
 }
@@ -664,6 +705,8 @@ int hyv_cm_add_qp(struct hyv_qp *qp)
 	struct hyv_ibdev *dev = to_hyv_ibdev(qp->ib.device);
 	int ret;
 
+	qp->uid = current_uid();
+	qp->tgid = current->tgid;
 	refcount_set(&qp->cm_refs, 1);
 	init_completion(&qp->cm_over);
 	if (!dev->netdev)
@@ -771,7 +814,8 @@ bool hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mas
  * @num: number
  *
  * Called with iw_cm's lock held, under which hyv_iw_add_ref() comes next; so that the queue pair
- * does not go in between, the reference is taken here. Return: the queue pair or NULL.
+ * does not go in between, the reference is taken here. One that has a connection already is not
+ * found: iw_cm does not survive that a request is accepted twice. Return: the queue pair or NULL.
  */
 struct ib_qp *hyv_iw_get_qp(struct ib_device *ib, int num)
 {
@@ -781,6 +825,8 @@ struct ib_qp *hyv_iw_get_qp(struct ib_device *ib, int num)
 
 	xa_lock_irqsave(&dev->qps, flags);
 	qp = xa_load(&dev->qps, num);
+	if (qp && READ_ONCE(qp->cm))
+		qp = NULL;
 	if (qp)
 		refcount_inc(&qp->cm_refs);
 	xa_unlock_irqrestore(&dev->qps, flags);

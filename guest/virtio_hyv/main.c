@@ -200,8 +200,8 @@ static void remove(struct virtio_device *vdev)
 	if (!READ_ONCE(hyv->life))
 		hyv_cmd_fail_all(hyv);
 	cancel_work_sync(&hyv->start_work);
+	unregister_all(hyv); /* which may wait for the daemon: it is watched until then */
 	cancel_delayed_work_sync(&hyv->life_work);
-	unregister_all(hyv);
 	for (ms = 0; ms < GOODBYE_MS && !READ_ONCE(hyv->dead) && !hyv_cmd_idle(hyv); ms += 20)
 		msleep(20);
 

@@ -52,7 +52,8 @@ void hyv_ah_to_wire(struct hyv_ah_attr *wire, const struct rdma_ah_attr *ah)
 static void ah_from_wire(struct ib_device *ib, struct rdma_ah_attr *ah,
 			 const struct hyv_ah_attr *wire)
 {
-	ah->type = rdma_ah_find_type(ib, wire->port_num);
+	if (rdma_is_port_valid(ib, wire->port_num))
+		ah->type = rdma_ah_find_type(ib, wire->port_num);
 	if (wire->is_global) {
 		rdma_ah_set_grh(ah, NULL, le32_to_cpu(wire->flow_label), wire->sgid_index,
 				wire->hop_limit, wire->traffic_class);

@@ -158,7 +158,12 @@ static inline struct hyv_dev *to_hyv(struct ib_device *ib)
  */
 struct hyv_object {
 	u64 id;
-	enum hyv_object_type { HYV_OBJECT_CQ, HYV_OBJECT_QP, HYV_OBJECT_SRQ, HYV_OBJECT_CM } type;
+	enum hyv_object_type {
+		HYV_OBJECT_CQ,
+		HYV_OBJECT_QP,
+		HYV_OBJECT_SRQ,
+		HYV_OBJECT_CM,
+	} type;
 };
 
 /**
@@ -204,6 +209,8 @@ struct hyv_cq {
  * @doorbell: its bit in struct hyv_doorbells
  * @state: of the last successful change, for what post_send has to refuse without the host
  * @cm: the connection that it has, or NULL
+ * @uid: whose it is: who may connect it, besides
+ * @tgid: the process that made it
  * @gone: it is being destroyed: no new connection
  * @cm_ready: an application has moved it to RTR as rdma_cm says, which the host will do in fact
  * @cm_refs: one of its own, and iw_cm's
@@ -215,6 +222,8 @@ struct hyv_qp {
 	u32 doorbell;
 	enum ib_qp_state state;
 	struct hyv_cm *cm;
+	kuid_t uid;
+	pid_t tgid;
 	bool gone;
 	bool cm_ready;
 	refcount_t cm_refs;
