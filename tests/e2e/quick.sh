@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# The scenarios that need nothing but two guests, one after the other on the same two: make check runs them so, make check-long each alone.
-# lab: --guests 2 --timeout 1500
+# The scenarios that need nothing but two guests, one after the other on the same two.
+# lab: --guests 2 --timeout 3000
 
 for scenario in devinfo pingpong errors isolation perftest; do
 	echo "# $scenario"
