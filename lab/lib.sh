@@ -183,13 +183,32 @@ vm_reboot() {
 }
 # resets N: how often guest N's processors have been reset so far
 resets() { awk '/^CPU Reset/ {n++} END {print n + 0}' "$RUN/reset-$1.log"; }
+# watch_exits: has the host's kernel keep the last exits and injections of its guests until one of them ends in a triple fault, after which
+# QEMU knows nothing of the processor any more; save_exits: what it kept, if that has happened.
+EXIT_TRACE=/sys/kernel/tracing/instances/exits
+watch_exits() {
+	local e t=$EXIT_TRACE
+	mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing || return
+	mkdir -p $t || return
+	echo 256 >$t/buffer_size_kb
+	for e in kvm_exit kvm_inj_virq kvm_inj_exception; do echo 1 >$t/events/kvm/$e/enable; done
+	echo '!traceoff' >$t/events/kvm/kvm_exit/trigger 2>/dev/null
+	echo 'traceoff:1 if exit_reason == 0x7f' >$t/events/kvm/kvm_exit/trigger
+	echo 1 >$t/tracing_on
+}
+save_exits() {
+	local t=$EXIT_TRACE
+	[[ ! -e $t/tracing_on || $(<$t/tracing_on) == 1 ]] || tail -n 2000 $t/trace >"$RUN/exits-before-reset.log"
+}
+
 # any_reset: tells the guests that have reset themselves; fails when there is none.
 any_reset() {
 	local n found=1
 	for n in "$RUN"/resets-*; do
 		n=${n##*-}
 		if [[ -e $RUN/resets-$n && $(<"$RUN/resets-$n") != "$(resets "$n")" ]]; then
-			echo "# guest $n has reset itself (reset-$n.log): what failed says nothing"
+			echo "# guest $n has reset itself (reset-$n.log, exits-before-reset.log): what failed says nothing"
+			save_exits
 			found=0
 		fi
 	done
