@@ -207,7 +207,7 @@ any_reset() {
 	for n in "$RUN"/resets-*; do
 		n=${n##*-}
 		if [[ -e $RUN/resets-$n && $(<"$RUN/resets-$n") != "$(resets "$n")" ]]; then
-			echo "# guest $n has reset itself (reset-$n.log, exits-before-reset.log): what failed says nothing"
+			echo "# guest $n has reset itself (reset-$n.log; lab/run --trace tells more): what failed says nothing"
 			save_exits
 			found=0
 		fi
