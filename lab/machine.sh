@@ -71,7 +71,7 @@ start_host() {
 	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp "$cpus" -m "$mem" -nodefaults -display none -no-reboot -no-shutdown -qmp "unix:$L/qmp,server=on,wait=off"
 		-serial "file:$L/serial.log" -monitor "unix:$L/monitor,server=on,wait=off"
 		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
-		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off cryptomgr.notests=1 rcupdate.rcu_cpu_stall_timeout=300 kfence.sample_interval=100 $* hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " hyv.emulated")"
+		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off cryptomgr.notests=1 rcupdate.rcu_cpu_stall_timeout=300 kfence.sample_interval=100 $* hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " tsc=reliable hyv.emulated")"
 		-drive "file=$image/root.ext4,if=virtio,format=raw,readonly=on,file.locking=off"
 		-fsdev "local,id=hyv,path=$L/share,security_model=none,readonly=on" -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
 		-fsdev "local,id=res,path=$L/results,security_model=none" -device virtio-9p-pci,fsdev=res,mount_tag=results
