@@ -6,7 +6,8 @@
  * target/i386/tcg/system/svm_helper.c) writes the vector to cpu->exception_index, delivers the interrupt itself, and leaves the vector
  * there. If the emulated processor is then asked to leave its loop before the next exit or exception, the main loop takes what it finds
  * for an exception still to be delivered: the nested guest gets the same vector again, interrupts off or not, where its kernel never
- * expects one. It hangs or triple-faults. On a busy machine that happened to one guest in twenty.
+ * expects one. It hangs or triple-faults: two guests that ran nothing special did so within 30 s while the host VM was paused and resumed
+ * 50 times a second, and lived through 5154 such pauses with this.
  *
  * This puts a function in the place of do_interrupt_x86_hardirq() that does the same and then forgets the vector, as its other caller
  * does. It changes nothing unless the machine code is what it knows, and says so then. To be deleted with the first QEMU that has it mended.
@@ -59,7 +60,7 @@ __attribute__((constructor)) static void mend(void)
 
 	do_interrupt_all = dlsym(RTLD_DEFAULT, "do_interrupt_all");
 	if (!hardirq || !noexc || !do_interrupt_all)
-		return; /* not a QEMU that emulates x86, but the shell that starts it */
+		return; /* it emulates no x86 processor */
 	memcpy(jump + 2, &function, sizeof(function));
 	from = (uint8_t *)((uintptr_t)hardirq & -(uintptr_t)page);
 	if (!is_code(hardirq, 7, sub_rdi, 7, 3, &env_in_cpu) || !is_code(noexc, 10, forget, 10, 2, &exception_index_in_cpu) ||
