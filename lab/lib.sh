@@ -105,8 +105,9 @@ vm_start() {
 		esac
 		shift
 	done
+	# no HPET: Linux leaves it running, and QEMU's own loop would wake for it 250 times a second, which an emulated host feels
 	# shellcheck disable=SC2054 # the commas are QEMU's
-	q=(qemu-system-x86_64 -name "guest$n" -accel kvm -cpu "$HYV_CPU" -smp "$cpus" -m "$mem" -machine pc,memory-backend=m
+	q=(qemu-system-x86_64 -name "guest$n" -accel kvm -cpu "$HYV_CPU" -smp "$cpus" -m "$mem" -machine pc,hpet=off,memory-backend=m
 		-object "memory-backend-memfd,id=m,size=$mem,$share" -nodefaults -display none -serial "file:$RUN/guest$n.log"
 		-qmp "unix:$RUN/qmp-$n.sock,server=on,wait=off" -kernel "/hyv/boot/vmlinuz-$kernel" -initrd "/hyv/boot/initrd-$kernel"
 		-append "console=ttyS0 loglevel=5 panic=0 log_buf_len=1M mitigations=off cryptomgr.notests=1 no_timer_check tsc=reliable pci=noearly 8250.nr_uarts=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$n hyv.kernel=$kernel"
