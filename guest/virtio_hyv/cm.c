@@ -16,7 +16,8 @@
  *
  * The host's device may be a RoCE one, whose queue pairs need to know about paths, which iw_cm does
  * not. So the host moves the queue pair to RTR and RTS, and what applications (librdmacm) do to it
- * on rdma_cm's behalf is known by its mask and left out, see hyv_cm_modify_qp().
+ * on rdma_cm's behalf is known by its mask and left out, see hyv_cm_modify_qp(). An iWARP device
+ * moves its queue pairs itself, and ignores what applications do.
  */
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -791,7 +792,9 @@ static void disconnect(struct hyv_qp *qp)
  */
 bool hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mask, bool is_user)
 {
-	if (!to_hyv_ibdev(qp->ib.device)->netdev)
+	struct hyv_ibdev *dev = to_hyv_ibdev(qp->ib.device);
+
+	if (!dev->netdev)
 		return false;
 	if (!is_user) {
 		if (*mask & IB_QP_STATE &&
@@ -799,6 +802,8 @@ bool hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mas
 			disconnect(qp);
 		return true;
 	}
+	if (hyv_is_iwarp(dev))
+		return false;
 	if (*mask == IW_INIT_MASK && attr->qp_state == IB_QPS_INIT) {
 		*mask |= IB_QP_PKEY_INDEX; /* what iWARP does not have, and index 0 is right */
 	} else if (*mask == IW_INIT_MASK && attr->qp_state == IB_QPS_RTR) {

@@ -5,9 +5,10 @@
  * The guest's device has the host driver's id and ABI version, so that the stock provider binds to
  * it.
  *
- * With addresses of the VM's own on it (netdev.c) it is a RoCE v2 device to the RDMA core, with
- * iWARP's way of connection management: the core makes the GID table from those addresses, and
- * connections go through cm.c, since the host has the only queue pair 1.
+ * With addresses of the VM's own on it (netdev.c) it is, to the RDMA core, the iWARP device that the
+ * host's is, or else a RoCE v2 device with iWARP's way of connection management: the core makes the
+ * GID table from those addresses, and connections go through cm.c, since the host has the only
+ * queue pair 1.
  *
  * Without, it is a "plain" device (no core_cap_flags, like efa): the core then mirrors the host's
  * GID table at identical indices through query_gid, and rdma_cm leaves it alone.
@@ -179,7 +180,9 @@ static int get_port_immutable(struct ib_device *ib, u32 port, struct ib_port_imm
 
 	immutable->gid_tbl_len = le32_to_cpu(wire.gid_tbl_len);
 	immutable->pkey_tbl_len = le16_to_cpu(wire.pkey_tbl_len);
-	if (to_hyv_ibdev(ib)->netdev)
+	if (to_hyv_ibdev(ib)->netdev && hyv_is_iwarp(to_hyv_ibdev(ib)))
+		immutable->core_cap_flags = RDMA_CORE_PORT_IWARP;
+	else if (to_hyv_ibdev(ib)->netdev)
 		immutable->core_cap_flags = RDMA_CORE_CAP_PROT_ROCE_UDP_ENCAP |
 					    RDMA_CORE_CAP_ETH_AH | RDMA_CORE_CAP_IW_CM;
 	else if (wire.flags & IB_UVERBS_QPF_GRH_REQUIRED)

@@ -146,6 +146,12 @@ static inline struct hyv_ibdev *to_hyv_ibdev(struct ib_device *ib)
 	return container_of(ib, struct hyv_ibdev, ib);
 }
 
+/* whether the host's device connects queue pairs itself, and knows nothing of paths */
+static inline bool hyv_is_iwarp(const struct hyv_ibdev *dev)
+{
+	return dev->ib.node_type == RDMA_NODE_RNIC;
+}
+
 static inline struct hyv_dev *to_hyv(struct ib_device *ib)
 {
 	return to_hyv_ibdev(ib)->hyv;

@@ -11,6 +11,8 @@
  *            word) -> ESTABLISHED
  *   both     -> OVER: told to the guest, nothing more to come
  *
+ * An iWARP device of the host's moves the QP itself, and on its active side there is no last word.
+ *
  * A listener has a host id per address: the guest may listen on its own addresses, and a wildcard of
  * the guest is never one of the host.
  *
@@ -39,6 +41,7 @@
 #define ROCE_DATA_MAX	   56u /* what a request carries of the application's */
 #define ROCE_REPLY_MAX	   196u
 #define ROCE_REJECT_MAX	   148u
+#define IWARP_DATA_MAX	   255u /* of any of the three: what a byte of rdma_cm's can count */
 #define MAX_BACKLOG	   1024u
 
 /* enum ib_qp_state, which no user header has */
@@ -76,7 +79,7 @@ enum cm_state {
  * @vm: that is charged for it
  * @state: all below is guarded by struct cm.lock
  * @host_ids: the host's, @num_host_ids of them; none once they are destroyed
- * @device: of a listener and its requests
+ * @device: whose connections it makes or hears of
  * @qp: that it connects, or NULL
  * @param: active, before it is sent: what to offer; then, what the other side offers
  * @reply_due: HYV_CM_REPLY or HYV_CM_ESTABLISHED is to be told, or 0
@@ -240,11 +243,25 @@ static int move_qp(struct cm *cm, struct cm_id *id, uint32_t state,
  */
 static int connect_qp(struct cm *cm, struct cm_id *id, const struct rdma_ucm_conn_param *own)
 {
-	int ret = id->qp ? move_qp(cm, id, QP_INIT, own) : -ENOTCONN;
+	int ret;
 
+	if (!id->qp)
+		return -ENOTCONN;
+	if (device_is_iwarp(id->device))
+		return 0;
+	ret = move_qp(cm, id, QP_INIT, own);
 	if (!ret)
 		ret = move_qp(cm, id, QP_RTR, own);
 	return ret ? ret : move_qp(cm, id, QP_RTS, own);
+}
+
+static void on_established(struct cm *cm, struct cm_id *id, const struct rdma_ucm_conn_param *param)
+{
+	id->reply_due = id->state == CM_CONNECTING ? HYV_CM_REPLY : HYV_CM_ESTABLISHED;
+	id->reply_status = 0;
+	id->param = *param;
+	id->state = CM_ESTABLISHED;
+	notify(cm, id);
 }
 
 static void on_response(struct cm *cm, struct cm_id *id, const struct rdma_ucm_conn_param *param)
@@ -253,16 +270,12 @@ static void on_response(struct cm *cm, struct cm_id *id, const struct rdma_ucm_c
 
 	if (!ret)
 		ret = ucma_accept(cm->fd, id->host_ids[0], id->obj.id, NULL);
-	if (ret) {
+	if (!ret) {
+		on_established(cm, id, param);
+	} else {
 		ucma_reject(cm->fd, id->host_ids[0], "", 0);
 		end(cm, id, ret);
-		return;
 	}
-	id->param = *param;
-	id->state = CM_ESTABLISHED;
-	id->reply_due = HYV_CM_REPLY;
-	id->reply_status = 0;
-	notify(cm, id);
 }
 
 static void on_request(struct cm *cm, struct cm_id *listener,
@@ -320,11 +333,9 @@ static void on_event(struct cm *cm, struct cm_id *id, const struct rdma_ucm_even
 		ret = ucma_connect(cm->fd, id->host_ids[0], &id->param);
 	} else if (event->event == EVENT_CONNECT_RESPONSE && id->state == CM_CONNECTING) {
 		on_response(cm, id, &event->param.conn);
-	} else if (event->event == EVENT_ESTABLISHED && id->state == CM_ACCEPTING) {
-		id->state = CM_ESTABLISHED;
-		id->param = event->param.conn;
-		id->reply_due = HYV_CM_ESTABLISHED;
-		notify(cm, id);
+	} else if (event->event == EVENT_ESTABLISHED &&
+		   (id->state == CM_ACCEPTING || id->state == CM_CONNECTING)) {
+		on_established(cm, id, &event->param.conn);
 	} else if (event->event == EVENT_DISCONNECTED) {
 		ucma_disconnect(cm->fd, id->host_ids[0]); /* the answer, if it is the peer's wish */
 		end(cm, id, -ECONNRESET);
@@ -419,13 +430,19 @@ static bool has_reserved(const struct hyv_sockaddr *addr)
 	return memcmp(addr->reserved, zero, sizeof(zero));
 }
 
+/* private data that the device's transport carries, if a RoCE one does @roce_max bytes */
+static uint32_t data_max(const struct device *dev, uint32_t roce_max)
+{
+	return device_is_iwarp(dev) ? IWARP_DATA_MAX : roce_max;
+}
+
 /* Return: 0 or -EINVAL */
 static int param_from_wire(struct rdma_ucm_conn_param *out, const struct hyv_cm_param *in,
-			   const struct qp *qp, uint32_t data_max)
+			   const struct qp *qp, uint32_t roce_max)
 {
 	uint32_t ird = le32toh(in->ird), ord = le32toh(in->ord), len = le32toh(in->data_len);
 
-	if (in->reserved || len > data_max)
+	if (in->reserved || len > data_max(qp->obj.context->device, roce_max))
 		return -EINVAL;
 	*out = (struct rdma_ucm_conn_param){
 		.qp_num = qp->num,
@@ -571,6 +588,7 @@ int cm_connect_exec(struct cmd *cmd)
 		ret = id ? 0 : -ENOMEM;
 	}
 	if (!ret) {
+		id->device = qp->obj.context->device;
 		id->param = param;
 		id->qp = qp;
 		qp->cm = id;
@@ -630,10 +648,11 @@ int cm_reject_exec(struct cmd *cmd)
 	struct cm *cm = cmd->vm->cm;
 	int ret = -EINVAL;
 
-	if (req->reserved || le32toh(req->data_len) > ROCE_REJECT_MAX)
+	if (req->reserved)
 		return -EINVAL;
 	pthread_mutex_lock(&cm->lock);
-	if (id->state == CM_REQUESTED) {
+	if (id->state == CM_REQUESTED &&
+	    le32toh(req->data_len) <= data_max(id->device, ROCE_REJECT_MAX)) {
 		ret = ucma_reject(cm->fd, id->host_ids[0], req->data,
 				  (uint8_t)le32toh(req->data_len));
 		id->state = CM_OVER;

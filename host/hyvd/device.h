@@ -4,8 +4,10 @@
 #define HYVD_DEVICE_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <hyv/provider.h>
+#include <rdma/rdma_netlink.h>
 #include "netlink.h"
 #include "objtab.h"
 
@@ -23,8 +25,8 @@ struct gid_map;
  * @num_comp_vectors: completion vectors, told when a context was opened
  * @own: hyvd's own context on it, for queries and for events of ports
  * @port_events: events of port i + 1
- * @gids: the guest's GID tables, if the VM has addresses on the device; else NULL, and they are the
- *        host's
+ * @gids: the guest's GID tables, if the VM has addresses on the device and it is no iWARP one; else
+ *        NULL, and they are the host's
  */
 struct device {
 	char name[NAME_MAX + 1];
@@ -39,6 +41,12 @@ struct device {
 };
 
 struct vm;
+
+/** device_is_iwarp() - Return: whether connections make and move the device's QPs, not paths */
+static inline bool device_is_iwarp(const struct device *dev)
+{
+	return dev->info.node_type == RDMA_NODE_RNIC;
+}
 
 /**
  * device_open() - take a host device into use

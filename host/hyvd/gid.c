@@ -5,11 +5,13 @@
  * indices differ, and a GID in the guest's table need not be the VM's. Whatever names a GID by its
  * index is translated here, by value and type, and refused if the address is another's.
  *
- * Without addresses the guest mirrors the host's table, and nothing is translated.
+ * Without addresses, and on iWARP devices, whose GIDs name nothing, the guest mirrors the host's
+ * table, and nothing is translated.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -160,15 +162,48 @@ static uint32_t find_prefix_len(const struct address *address)
 	return prefix_len;
 }
 
-static struct device *find_device_with(struct vm *vm, const struct address *address)
+/* whether the netdev of an iWARP device, whose GIDs are hardware addresses, has the address */
+static bool netdev_has(const struct device *dev, const struct address *address)
+{
+	size_t len = gid_is_v4(address->gid) ? 4 : 16;
+	struct ib_uverbs_gid_entry *entries;
+	int num = read_host_table(dev, &entries), i;
+	struct ifaddrs *all, *one;
+	bool has = false;
+
+	if (num < 0)
+		return false;
+	if (!getifaddrs(&all)) {
+		for (one = all; one; one = one->ifa_next) {
+			const uint8_t *ip = bytes_of(one->ifa_addr, len);
+
+			for (i = 0; ip && i < num && !has; i++)
+				has = !memcmp(ip, address->gid + 16 - len, len) &&
+				      if_nametoindex(one->ifa_name) == entries[i].netdev_ifindex;
+		}
+		freeifaddrs(all);
+	}
+	free(entries);
+	return has;
+}
+
+static bool has_address(const struct device *dev, const struct address *address)
 {
 	struct guest_gid gid = { .type = IB_UVERBS_GID_TYPE_ROCE_V2 };
 	struct ib_uverbs_gid_entry entry;
+
+	if (device_is_iwarp(dev))
+		return netdev_has(dev, address);
+	memcpy(gid.gid, address->gid, sizeof(gid.gid));
+	return find_on_host(dev, 0, &gid, &entry);
+}
+
+static struct device *find_device_with(struct vm *vm, const struct address *address)
+{
 	unsigned int i;
 
-	memcpy(gid.gid, address->gid, sizeof(gid.gid));
 	for (i = 0; i < vm->num_devices; i++)
-		if (find_on_host(vm->devices[i], 0, &gid, &entry))
+		if (has_address(vm->devices[i], address))
 			return vm->devices[i];
 	return NULL;
 }
@@ -189,11 +224,11 @@ int gid_add_address(struct vm *vm, const char *text)
 	}
 	dev = find_device_with(vm, address);
 	if (!dev) {
-		log_err("address '%s' is on the netdev of no RoCE device of this VM: 'ip address add %s dev NETDEV' first",
+		log_err("address '%s' is on the netdev of no device of this VM: 'ip address add %s dev NETDEV' first",
 			text, text);
 		return -EADDRNOTAVAIL;
 	}
-	if (!dev->gids) {
+	if (!dev->gids && !device_is_iwarp(dev)) {
 		dev->gids = calloc(1, sizeof(*dev->gids));
 		if (!dev->gids)
 			return -ENOMEM;

@@ -53,16 +53,21 @@ hyv_guest() {
 	hyvd_start "$1" "$DEVICE_OF_HOST" && vm_start "$@" && vm_wait "$1" && guest_hyv_up "$1"
 }
 
+# the first bytes of addresses on the RDMA netdev, as soft_up and siw_up in lab/lib.sh give the host's
+NET=10.9.0 NET6=fd09:
+[[ $DEVICE_OF_HOST != siw* ]] || NET=10.9.1 NET6=fd09:1:
+
 # rdma_ip PLACE: its address on the RDMA netdev.
-rdma_ip() { if [[ $1 == host ]]; then echo 10.9.0.1; else echo "10.9.0.1$1"; fi; }
+rdma_ip() { if [[ $1 == host ]]; then echo $NET.1; else echo "$NET.1$1"; fi; }
 
 # rdma_ip6 PLACE: its IPv6 address there.
-rdma_ip6() { if [[ $1 == host ]]; then echo fd09::1; else echo "fd09::1$1"; fi; }
+rdma_ip6() { if [[ $1 == host ]]; then echo $NET6:1; else echo "$NET6:1$1"; fi; }
 
 # address_guests N...: as hyv_guest, with addresses of their own, so that they can make connections; address_guest_start N does not wait.
 address_guest_start() {
-	ip address replace "$(rdma_ip "$1")/24" dev d-rxe0 && ip address replace "$(rdma_ip6 "$1")/64" dev d-rxe0 nodad &&
-		hyvd_start "$1" rxe0 -- --address "$(rdma_ip "$1")" --address "$(rdma_ip6 "$1")" && vm_start "$1"
+	local dev=d-$DEVICE_OF_HOST
+	ip address replace "$(rdma_ip "$1")/24" dev "$dev" && ip address replace "$(rdma_ip6 "$1")/64" dev "$dev" nodad &&
+		hyvd_start "$1" "$DEVICE_OF_HOST" -- --address "$(rdma_ip "$1")" --address "$(rdma_ip6 "$1")" && vm_start "$1"
 }
 address_guests() {
 	local n
