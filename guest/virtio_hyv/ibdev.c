@@ -5,9 +5,9 @@
  * The guest's device has the host driver's id and ABI version, so that the stock provider binds to
  * it.
  *
- * With addresses of the VM's own on it (netdev.c) it is, to the RDMA core, the iWARP device that the
- * host's is, or else a RoCE v2 device with iWARP's way of connection management: the core makes the
- * GID table from those addresses, and connections go through cm.c, since the host has the only
+ * With addresses of the VM's own on it (netdev.c) it is an iWARP device to the RDMA core if the
+ * host's is one, or else a RoCE v2 device with iWARP's way of connection management: the core makes
+ * the GID table from those addresses, and connections go through cm.c, since the host has the only
  * queue pair 1.
  *
  * Without, it is a "plain" device (no core_cap_flags, like efa): the core then mirrors the host's
