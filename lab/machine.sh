@@ -45,10 +45,10 @@ acceleration() {
 }
 
 # host_qemu ROOTFS: sets QEMU to the command of the image's own QEMU, which runs without being installed here and emulates faster than
-# an old release's. With the correction of lab/src/vmrun_fix.c.
+# an old release's. With the correction of lab/src/qemu_fix.c.
 host_qemu() {
 	local root=$1 lib=$1/usr/lib/x86_64-linux-gnu
-	QEMU=(env "QEMU_MODULE_DIR=$lib/qemu" "$root/lib64/ld-linux-x86-64.so.2" --library-path "$lib" --preload "$OUT/bin/vmrun_fix.so" "$root/usr/bin/qemu-system-x86_64"
+	QEMU=(env "QEMU_MODULE_DIR=$lib/qemu" "$root/lib64/ld-linux-x86-64.so.2" --library-path "$lib" --preload "$OUT/bin/qemu_fix.so" "$root/usr/bin/qemu-system-x86_64"
 		-L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
 }
 
