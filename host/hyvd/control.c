@@ -146,11 +146,12 @@ static json_t *show(struct control *control, const json_t *request, const char *
 
 	(void)error;
 	objtab_walk(vm->objtab, show_object, &walk);
-	answer = json_pack("{s:s, s:i, s:I, s:b, s:I, s:o, s:o, s:o}", "name", vm->name, "pid",
-			   (int)getpid(), "uptime_ns", (json_int_t)(stats_now() - control->began),
-			   "connected", vm->window_is_live, "window_size",
-			   (json_int_t)vm->window_size, "devices", show_devices(vm), "limits",
-			   show_limits(&vm->limits), "contexts", walk.contexts);
+	answer = json_pack("{s:s, s:s?, s:i, s:I, s:b, s:I, s:o, s:o, s:o}", "name", vm->name,
+			   "socket", vm->socket, "pid", (int)getpid(), "uptime_ns",
+			   (json_int_t)(stats_now() - control->began), "connected",
+			   vm->window_is_live, "window_size", (json_int_t)vm->window_size,
+			   "devices", show_devices(vm), "limits", show_limits(&vm->limits),
+			   "contexts", walk.contexts);
 	if (walk.objects)
 		json_object_set_new(answer, "objects", walk.objects);
 	return answer;

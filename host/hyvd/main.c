@@ -312,6 +312,7 @@ int main(int argc, char **argv)
 	}
 	lay_out_anew(argv);
 	vm.name = opt.name;
+	vm.socket = opt.socket;
 	ret = opt.sandbox ? sandbox_drop() : 0;
 	raise_limits(opt.sandbox);
 	if (!ret)

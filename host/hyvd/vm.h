@@ -27,6 +27,7 @@ struct dispatch;
 /**
  * struct vm - everything that belongs to the VM
  * @name: the operator's name for it
+ * @socket: where QEMU connects
  * @life: secret number that tells the guest that this daemon lives
  * @devices: the host devices it may use, @num_devices of them
  * @addresses: addresses of the host that are the VM's, @num_addresses of them
@@ -51,6 +52,7 @@ struct vm {
 	struct pool *pool;
 	struct control *control;
 	const char *name;
+	const char *socket;
 	struct device *devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
 	struct address addresses[VM_MAX_ADDRESSES];
