@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the parts of hyvctl share: main.c calls client.c, and print.c or metrics.c with the answers */
+/*
+ * What the parts of hyvctl share: main.c calls client.c, and print.c or metrics.c with the answers;
+ * recover.c asks QEMU, too, by qmp.c
+ */
 #ifndef HYVCTL_H
 #define HYVCTL_H
 
@@ -10,9 +13,10 @@
 /** enum exit_code - what hyvctl ends with; 64 (EX_USAGE) comes from argp */
 enum exit_code {
 	EXIT_OK = 0,
-	EXIT_REFUSED = 1, /* hyvd answered with an error */
-	EXIT_NO_VM = 2, /* there is no such VM, or its hyvd does not answer */
+	EXIT_REFUSED = 1, /* hyvd or QEMU answered with an error */
+	EXIT_NO_VM = 2, /* there is no such VM, or its hyvd or QEMU does not answer */
 	EXIT_OUTPUT = 3, /* the output could not be written */
+	EXIT_GUEST = 4, /* the guest did not do its part */
 };
 
 /**
@@ -47,5 +51,33 @@ void print_stats(const json_t *stats, const json_t *before, double seconds);
 
 /** metrics_write() - the answers to "show" and "stats", arrays of the same order, for Prometheus */
 void metrics_write(FILE *out, const json_t *shows, const json_t *stats);
+
+/**
+ * struct recover_options - how to give a VM its device again after a hyvd's death
+ * @dir, @vm: as for client_ask()
+ * @qmp: QEMU's QMP socket; may be NULL for a dry run, which then supposes the defaults
+ * @device: its ID or path in QEMU, or NULL: the only one there is
+ * @chardev: its ID, or NULL: the device's
+ * @properties: an object: what the new device gets, in addition or instead of what the old one had; or NULL
+ * @timeout: seconds the guest may take to let go of the device, and to take the new one
+ * @dry_run: print the commands for QEMU, and change nothing
+ */
+struct recover_options {
+	const char *dir;
+	const char *vm;
+	const char *qmp;
+	const char *device;
+	const char *chardev;
+	json_t *properties;
+	double timeout;
+	bool dry_run;
+	bool json;
+};
+
+/** recover() - Return: EXIT_OK, or another code after a message */
+enum exit_code recover(const struct recover_options *opt);
+
+/** recover_property() - add "NAME=VALUE" to @properties. Return: whether it is of that form */
+bool recover_property(json_t *properties, const char *text);
 
 #endif

@@ -24,6 +24,7 @@ struct options {
 	long count;
 	bool json;
 	bool objects;
+	struct recover_options recover;
 };
 
 static void print_json(const json_t *json)
@@ -200,6 +201,23 @@ static enum exit_code metrics(const struct options *opt)
 	return written ? written : code;
 }
 
+static enum exit_code recover_vm(const struct options *opt)
+{
+	struct recover_options recovery = opt->recover;
+	enum exit_code code;
+
+	if (!recovery.qmp && !recovery.dry_run) {
+		fputs("hyvctl: recover needs --qmp=SOCKET of QEMU, or --dry-run\n", stderr);
+		return (enum exit_code)argp_err_exit_status;
+	}
+	recovery.dir = opt->dir;
+	recovery.vm = opt->words[1];
+	recovery.json = opt->json;
+	code = recover(&recovery);
+	json_decref(recovery.properties);
+	return code;
+}
+
 /** struct command - @min_words, @max_words: with the command itself; 0 for no end */
 struct command {
 	const char *name;
@@ -209,11 +227,13 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "list", 1, 1, list },	  { "show", 2, 2, show },   { "stats", 2, 2, stats },
-	{ "limit", 2, 0, limit }, { "watch", 2, 2, watch }, { "metrics", 1, 1, metrics },
+	{ "list", 1, 1, list },		 { "show", 2, 2, show },   { "stats", 2, 2, stats },
+	{ "limit", 2, 0, limit },	 { "watch", 2, 2, watch }, { "metrics", 1, 1, metrics },
+	{ "recover", 2, 2, recover_vm },
 };
 
 enum { OPT_DIR = 256, OPT_OUTPUT, OPT_OBJECTS };
+enum { OPT_QMP = 300, OPT_DEVICE, OPT_CHARDEV, OPT_PROPERTY, OPT_TIMEOUT, OPT_DRY_RUN };
 
 static const struct argp_option option_table[] = {
 	{ "json", 'j', NULL, 0, "print JSON instead of tables", 0 },
@@ -223,6 +243,15 @@ static const struct argp_option option_table[] = {
 	  "metrics: write FILE, all at once, instead of standard output", 0 },
 	{ "interval", 'i', "SECONDS", 0, "watch: time between two looks (default 2)", 0 },
 	{ "count", 'n', "N", 0, "watch: how many looks (default: without end)", 0 },
+	{ "qmp", OPT_QMP, "SOCKET", 0, "recover: QEMU's QMP socket", 0 },
+	{ "device", OPT_DEVICE, "ID", 0, "recover: of the device in QEMU (default: the only one)",
+	  0 },
+	{ "chardev", OPT_CHARDEV, "ID", 0, "recover: of its chardev (default: the device's)", 0 },
+	{ "property", OPT_PROPERTY, "NAME=VALUE", 0,
+	  "recover: of the new device, instead of the old one's", 0 },
+	{ "timeout", OPT_TIMEOUT, "SECONDS", 0,
+	  "recover: what the guest may take for each step (default 60)", 0 },
+	{ "dry-run", OPT_DRY_RUN, NULL, 0, "recover: print the QMP commands, change nothing", 0 },
 	{ 0 }
 };
 
@@ -254,13 +283,37 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (*end || end == arg || opt->count < 1)
 			argp_error(state, "--count '%s' is not a number", arg);
 		break;
+	case OPT_QMP:
+		opt->recover.qmp = arg;
+		break;
+	case OPT_DEVICE:
+		opt->recover.device = arg;
+		break;
+	case OPT_CHARDEV:
+		opt->recover.chardev = arg;
+		break;
+	case OPT_PROPERTY:
+		if (!opt->recover.properties)
+			opt->recover.properties = json_object();
+		if (!recover_property(opt->recover.properties, arg))
+			argp_error(state, "--property '%s' is not of the form NAME=VALUE", arg);
+		break;
+	case OPT_TIMEOUT:
+		opt->recover.timeout = strtod(arg, &end);
+		if (*end || end == arg || !(opt->recover.timeout > 0 && opt->recover.timeout < 1e6))
+			argp_error(state, "--timeout '%s' is not a number of seconds", arg);
+		break;
+	case OPT_DRY_RUN:
+		opt->recover.dry_run = true;
+		break;
 	case ARGP_KEY_ARGS:
 		opt->words = state->argv + state->next;
 		opt->num_words = state->argc - state->next;
 		break;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state,
-			   "a command is missing: list, show, stats, limit, watch or metrics");
+		argp_error(
+			state,
+			"a command is missing: list, show, stats, limit, watch, metrics or recover");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -271,7 +324,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp parser = {
 	.options = option_table,
 	.parser = parse_option,
-	.args_doc = "list\nshow VM\nstats VM\nlimit VM [NAME=VALUE...]\nwatch VM\nmetrics",
+	.args_doc = "list\nshow VM\nstats VM\nlimit VM [NAME=VALUE...]\nwatch VM\nmetrics\n"
+		    "recover VM --qmp=SOCKET",
 	.doc = "See and limit what virtual machines have on this host's RDMA devices.\v"
 	       "VM is the name of one, or its control socket's path. Commands:\n"
 	       "  list     the VMs\n"
@@ -280,13 +334,14 @@ static const struct argp parser = {
 	       "  limit    show its limits, or change them: a number with suffix K, M or G, or none\n"
 	       "  watch    limits and operations per second, again and again\n"
 	       "  metrics  all VMs' numbers for Prometheus\n"
-	       "Exit status: 0; 1 hyvd refused; 2 no such VM, or no answer; 3 the output cannot be\n"
-	       "written; 64 wrong usage.",
+	       "  recover  after a hyvd's death and the start of a new one: plug QEMU's device again\n"
+	       "Exit status: 0; 1 hyvd or QEMU refused; 2 no such VM, or no answer; 3 the output cannot\n"
+	       "be written; 4 the guest did not do its part; 64 wrong usage.",
 };
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .dir = "/run/hyv", .interval = 2 };
+	struct options opt = { .dir = "/run/hyv", .interval = 2, .recover.timeout = 60 };
 	const struct command *cmd = commands;
 	size_t i;
 
