@@ -342,8 +342,9 @@ static void print_again(const struct recovery *r)
 	const char *name;
 	json_t *value;
 
-	(void)fprintf(stderr, "hyvctl recover %s --qmp %s --device %s --chardev %s", r->opt->vm,
-		      r->opt->qmp, r->id[0] ? r->id : r->device, r->chardev);
+	(void)fprintf(stderr, "hyvctl --dir %s recover %s --qmp %s --device %s --chardev %s",
+		      r->opt->dir, r->opt->vm, r->opt->qmp, r->id[0] ? r->id : r->device,
+		      r->chardev);
 	json_object_foreach(r->properties, name, value)
 	{
 		if (json_is_string(value))
@@ -519,7 +520,8 @@ static void print_commands(const struct recovery *r)
 	}
 	json_decref(all);
 	if (r->device[0])
-		say(r, "after device_del, wait until the event DEVICE_DELETED has come for '%s'",
+		say(r,
+		    "QEMU refuses chardev-remove until the guest has let go of device '%s' (event DEVICE_DELETED): repeat it",
 		    r->device);
 }
 

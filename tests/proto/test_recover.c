@@ -500,6 +500,7 @@ static void a_guest_that_does_not_let_go_is_told_of(void **state)
 	f->unplug = UNPLUG_IGNORED;
 	assert_int_equal(recover_by_qmp(f, ""), 4);
 	prints("the guest has not let go of device 'hyv' within 0.5 s");
+	prints("hyvctl --dir /tmp/hyv-test-");
 	prints("--device hyv --chardev c1 --property virtio-id=38");
 	prints("--property bus=rp0 --property addr=01.1\n");
 	got(f, DEL);
@@ -626,7 +627,7 @@ static void a_dry_run_prints_the_commands(void **state)
 	got(f, "");
 	prints(DEL CHARDEV_REMOVE);
 	prints(ADD);
-	prints("wait until the event DEVICE_DELETED has come for 'hyv'");
+	prints("until the guest has let go of device 'hyv'");
 	assert_int_equal(recover_by_qmp(f, "--dry-run --json 2>/dev/null"), 0);
 	json = json_loads(out, 0, NULL);
 	assert_int_equal(json_array_size(json), 4);
