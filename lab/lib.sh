@@ -86,10 +86,24 @@ kill_of() {
 }
 gone() { ! alive "$1" || [[ $(ps -o stat= -p "$1") == Z* ]]; }
 
+# guest_cmdline N KERNEL: of guest N's kernel. guest_options N: QEMU's, one a line, for what a guest of the lab needs to be one: its root, /hyv,
+# commands, and a log of what the processor was at when it reset.
+guest_cmdline() {
+	echo "console=ttyS0 loglevel=5 panic=0 log_buf_len=1M mitigations=off cryptomgr.notests=1 no_timer_check tsc=reliable pci=noearly" \
+		"8250.nr_uarts=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$1 hyv.kernel=$2"
+}
+guest_options() {
+	printf '%s\n' -drive file=/dev/vda,if=virtio,format=raw,readonly=on,file.locking=off \
+		-fsdev local,id=hyv,path=/hyv,security_model=none,readonly=on -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv \
+		-device "vhost-vsock-pci,guest-cid=$((10 + $1))" -d cpu_reset -D "$RUN/reset-$1.log"
+}
+
 # vm_start N: starts guest N. Without --no-hyv it has a HyV device when hyvd_start N was run before. Options:
-#   --mem SIZE, --cpus N, --kernel 6.12|7.3, --no-hyv, --socket PATH (hyvd's), --mem-options OPTS (of the memfd); after --: QEMU's own
+#   --mem SIZE, --cpus N, --kernel 6.12|7.3, --no-hyv, --socket PATH (hyvd's), --mem-options OPTS (of the memfd),
+#   --hotplug (a q35, with the device hyvN behind the root port rpN); after --: QEMU's own
+# QEMU's QMP socket is $RUN/qmp-N.sock, for one client at a time.
 vm_start() {
-	local n=$1 mem=1G cpus=1 kernel=$HYV_GUEST_KERNEL sock=$RUN/$1.sock share=share=on hyv=1
+	local n=$1 mem=1G cpus=1 kernel=$HYV_GUEST_KERNEL sock=$RUN/$1.sock share=share=on hyv=1 machine=pc place=
 	local -a q
 	shift
 	while (($#)); do
@@ -100,6 +114,7 @@ vm_start() {
 		--socket) sock=$2; shift ;;
 		--mem-options) share=$2; shift ;;
 		--no-hyv) hyv='' ;;
+		--hotplug) machine=q35 place=id=hyv$n,bus=rp$n, ;;
 		--) shift; break ;;
 		*) echo "vm_start: unknown option $1" >&2; return 2 ;;
 		esac
@@ -107,17 +122,15 @@ vm_start() {
 	done
 	# no HPET: Linux leaves it running, and QEMU's own loop would wake for it 250 times a second, which an emulated host feels
 	# shellcheck disable=SC2054 # the commas are QEMU's
-	q=(qemu-system-x86_64 -name "guest$n" -accel kvm -cpu "$HYV_CPU" -smp "$cpus" -m "$mem" -machine pc,hpet=off,memory-backend=m
+	q=(qemu-system-x86_64 -name "guest$n" -accel kvm -cpu "$HYV_CPU" -smp "$cpus" -m "$mem" -machine "$machine,hpet=off,memory-backend=m"
 		-object "memory-backend-memfd,id=m,size=$mem,$share" -nodefaults -display none -serial "file:$RUN/guest$n.log"
 		-qmp "unix:$RUN/qmp-$n.sock,server=on,wait=off" -kernel "/hyv/boot/vmlinuz-$kernel" -initrd "/hyv/boot/initrd-$kernel"
-		-append "console=ttyS0 loglevel=5 panic=0 log_buf_len=1M mitigations=off cryptomgr.notests=1 no_timer_check tsc=reliable pci=noearly 8250.nr_uarts=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$n hyv.kernel=$kernel"
-		-drive file=/dev/vda,if=virtio,format=raw,readonly=on,file.locking=off
-		-fsdev local,id=hyv,path=/hyv,security_model=none,readonly=on -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv
-		-device "vhost-vsock-pci,guest-cid=$((10 + n))"
-		-d cpu_reset -D "$RUN/reset-$n.log") # what the processor was at when it reset
+		-append "$(guest_cmdline "$n" "$kernel")")
+	mapfile -t -O "${#q[@]}" q < <(guest_options "$n")
 	net_up "$n" && q+=(-netdev "tap,id=n$n,ifname=tap$n,script=no,downscript=no" -device "virtio-net-pci,netdev=n$n,romfile=,mac=52:54:00:00:00:0$n")
+	[[ ! $place ]] || q+=(-device "pcie-root-port,id=rp$n,chassis=1,pref64-reserve=2G")
 	[[ ! $hyv || ! -S $sock ]] || q+=(-chardev "socket,id=c$n,path=$sock"
-		-device "vhost-user-test-device-pci,virtio-id=38,num_vqs=3,vq_size=256,config_size=64,chardev=c$n")
+		-device "vhost-user-test-device-pci,${place}virtio-id=38,num_vqs=3,vq_size=256,config_size=64,chardev=c$n")
 	rm -f "$RUN/guest$n.log" "$RUN/resets-$n"
 	setsid "${q[@]}" "$@" </dev/null >"$RUN/qemu-$n.log" 2>&1 &
 	echo $! >"$RUN/qemu-$n.pid"
