@@ -28,6 +28,7 @@ push() {
 		rsync -a --delete "$OUT/$k/" "$L/share/$k/"
 	done
 	cp -pu "$TREE/guest/hyv-addresses" "$L/share/bin/"
+	rsync -a --delete "$TREE/packaging/libvirt" "$L/share/"
 	for d in "$OUT/bin" "$OUT/user"; do
 		[[ ! -d $d ]] || find "$d" -type f -executable ! -name '*.so*' ! -path '*/meson-*' -exec cp -pu --remove-destination -t "$L/share/bin" {} +
 	done
