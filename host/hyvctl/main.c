@@ -334,9 +334,9 @@ static const struct argp parser = {
 	       "  limit    show its limits, or change them: a number with suffix K, M or G, or none\n"
 	       "  watch    limits and operations per second, again and again\n"
 	       "  metrics  all VMs' numbers for Prometheus\n"
-	       "  recover  after a hyvd's death and the start of a new one: plug QEMU's device again\n"
-	       "Exit status: 0; 1 hyvd or QEMU refused; 2 no such VM, or no answer; 3 the output cannot\n"
-	       "be written; 4 the guest did not do its part; 64 wrong usage.",
+	       "  recover  after a hyvd's death: plug QEMU's device again for the new one\n"
+	       "Exit status: 0; 1 hyvd or QEMU refused; 2 no such VM, or no answer; 3 the\n"
+	       "output cannot be written; 4 the guest did not do its part; 64 wrong usage.",
 };
 
 int main(int argc, char **argv)

@@ -10,7 +10,9 @@
  * The guest has to agree to the unplugging. Its driver has noticed the death long before (the sign of
  * life in the doorbell page) and lets go at once.
  */
+#include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -48,9 +50,23 @@ struct recovery {
 	enum chardev_state chardev_state;
 };
 
-#define say(r, fmt, ...)   (void)fprintf(stderr, "hyvctl: %s: " fmt "\n", (r)->opt->vm, ##__VA_ARGS__)
-
 #define set_text(to, from) (void)snprintf(to, sizeof(to), "%s", from)
+
+/* a line for the operator's terminal. Some of it may be QEMU's words: no control characters in them */
+__attribute__((format(printf, 2, 3))) static void say(const struct recovery *r, const char *fmt,
+						      ...)
+{
+	char line[1024], *c;
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	for (c = line; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
+	(void)fprintf(stderr, "hyvctl: %s: %s\n", r->opt->vm, line);
+}
 
 /* ---- the commands ---- */
 
@@ -144,6 +160,14 @@ static enum exit_code open_qmp(struct recovery *r)
 
 /* ---- what QEMU has ---- */
 
+/* whether QEMU may call something so; its word is not taken for what is shown and sent back */
+static bool is_name(const char *text)
+{
+	return text && *text &&
+	       !text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789.-_[]")];
+}
+
 /* whether the device at @path may be meant, by its chardev and virtio id */
 static bool is_meant(struct recovery *r, const char *path, const char *name)
 {
@@ -154,7 +178,7 @@ static bool is_meant(struct recovery *r, const char *path, const char *name)
 	if (opt->device && strcmp(opt->device, name) != 0 && strcmp(opt->device, path) != 0)
 		return false;
 	meant = !qom_get(r, path, "chardev", &chardev) && !qom_get(r, path, "virtio-id", &id) &&
-		json_string_value(chardev) && json_integer_value(id) == HYV_VIRTIO_ID &&
+		is_name(json_string_value(chardev)) && json_integer_value(id) == HYV_VIRTIO_ID &&
 		(!opt->chardev || !strcmp(json_string_value(chardev), opt->chardev));
 	if (meant)
 		set_text(r->chardev, json_string_value(chardev));
@@ -181,7 +205,7 @@ static enum exit_code find_among(struct recovery *r, const char *parent, bool na
 		const char *name = json_string_value(json_object_get(child, "name"));
 		const char *type = json_string_value(json_object_get(child, "type"));
 
-		if (code || !name || !type || strcmp(type, "child<" DRIVER ">") != 0)
+		if (code || !is_name(name) || !type || strcmp(type, "child<" DRIVER ">") != 0)
 			continue;
 		(void)snprintf(path, sizeof(path), "%s/%s", parent, name);
 		if (!is_meant(r, path, name))
@@ -231,7 +255,7 @@ static enum exit_code read_properties(struct recovery *r)
 		ret = qom_get(r, r->path, "parent_bus", &value);
 	if (!ret) {
 		bus = strrchr(json_string_value(value) ?: "", '/');
-		if (bus)
+		if (bus && is_name(bus + 1))
 			json_object_set_new(r->properties, "bus", json_string(bus + 1));
 		json_decref(value);
 		ret = qom_get(r, r->path, "addr", &value);
@@ -278,6 +302,8 @@ static enum exit_code read_chardev(struct recovery *r)
 	{
 		const char *label = json_string_value(json_object_get(one, "label")) ?: "";
 
+		if (!is_name(label))
+			continue;
 		state = parse_chardev(one, path, sizeof(path));
 		if (r->chardev[0] ? strcmp(label, r->chardev) != 0 :
 				    strcmp(path, r->socket) != 0 && strcmp(label, DEFAULT_ID) != 0)
@@ -336,25 +362,37 @@ static enum exit_code check_hyvd(struct recovery *r)
 
 /* ---- the steps ---- */
 
-/* the properties as options, for a command to run again */
+/* one word for a shell; a word with a quote in it, which no name of QEMU's has, is left out */
+static void print_word(const char *option, const char *text)
+{
+	if (!strpbrk(text, "'\n"))
+		(void)fprintf(stderr, "%s'%s'", option, text);
+}
+
+/* the command to run again, when there may be no device any more to ask for its properties */
 static void print_again(const struct recovery *r)
 {
 	const char *name;
+	char text[256];
 	json_t *value;
 
-	(void)fprintf(stderr, "hyvctl --dir %s recover %s --qmp %s --device %s --chardev %s",
-		      r->opt->dir, r->opt->vm, r->opt->qmp, r->id[0] ? r->id : r->device,
-		      r->chardev);
+	(void)fprintf(stderr, "hyvctl recover");
+	print_word(" ", r->opt->vm);
+	print_word(" --dir ", r->opt->dir);
+	print_word(" --qmp ", r->opt->qmp);
+	print_word(" --device ", r->device);
+	print_word(" --chardev ", r->chardev);
 	json_object_foreach(r->properties, name, value)
 	{
 		if (json_is_string(value))
-			(void)fprintf(stderr, " --property %s=%s", name, json_string_value(value));
+			(void)snprintf(text, sizeof(text), "%s=%s", name, json_string_value(value));
 		else if (json_is_integer(value))
-			(void)fprintf(stderr, " --property %s=%" JSON_INTEGER_FORMAT, name,
-				      json_integer_value(value));
+			(void)snprintf(text, sizeof(text), "%s=%" JSON_INTEGER_FORMAT, name,
+				       json_integer_value(value));
 		else
-			(void)fprintf(stderr, " --property %s=%s", name,
-				      json_is_true(value) ? "true" : "false");
+			(void)snprintf(text, sizeof(text), "%s=%s", name,
+				       json_is_true(value) ? "true" : "false");
+		print_word(" --property ", text);
 	}
 	(void)fputc('\n', stderr);
 }

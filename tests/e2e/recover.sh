@@ -90,7 +90,7 @@ check "the guest has noticed" wait_for 60 device_gone
 check "a new hyvd starts" daemon
 check "QEMU stops the guest" qmp stop
 check "a guest that does not answer is said to be so" recover 4 'the guest has not let go of device .hyv1. within 5 s' --timeout 5
-grep '^hyvctl --dir' "$RUN/out" | sed 's/$/ --timeout 120/' >"$RUN/again" # the command to run again
+grep '^hyvctl recover' "$RUN/out" | sed 's/$/ --timeout 120/' >"$RUN/again" # the command to run again
 check "QEMU lets the guest go on" qmp cont
 check "the guest lets go of the device" wait_for 120 unplugged
 check "the command that was shown finishes the work" bash "$RUN/again"

@@ -500,9 +500,9 @@ static void a_guest_that_does_not_let_go_is_told_of(void **state)
 	f->unplug = UNPLUG_IGNORED;
 	assert_int_equal(recover_by_qmp(f, ""), 4);
 	prints("the guest has not let go of device 'hyv' within 0.5 s");
-	prints("hyvctl --dir /tmp/hyv-test-");
-	prints("--device hyv --chardev c1 --property virtio-id=38");
-	prints("--property bus=rp0 --property addr=01.1\n");
+	prints("\nhyvctl recover 'vm1' --dir '/tmp/hyv-test-");
+	prints("--device 'hyv' --chardev 'c1' --property 'virtio-id=38'");
+	prints("--property 'bus=rp0' --property 'addr=01.1'\n");
 	got(f, DEL);
 	/* it had been asked, and agrees the second time */
 	f->unplug = UNPLUG_ASKED_BEFORE;
@@ -598,6 +598,21 @@ static void the_daemon_must_be_this_vms(void **state)
 	got(f, "");
 }
 
+/* QEMU is the guest's, once that has taken it over: its words are not for terminals and shells as they are. */
+static void what_qemu_says_is_shown_as_plain_text(void **state)
+{
+	struct fixture *f = *state;
+
+	f->plug_error = "\\u001b[2Jno";
+	assert_int_equal(recover_by_qmp(f, ""), 1);
+	prints("QEMU refused device_add: ?[2Jno\n");
+	f->devices = 1;
+	f->id = "x'; reboot; '";
+	snprintf(f->chardev, sizeof(f->chardev), "disconnected:unix:%s", f->socket);
+	assert_int_equal(recover_by_qmp(f, ""), 1);
+	assert_null(strstr(out, "reboot"));
+}
+
 static void without_a_new_daemon_nothing_is_changed(void **state)
 {
 	struct fixture *f = *state;
@@ -685,6 +700,7 @@ int main(void)
 		recover_test(a_busy_chardev_is_tried_again),
 		recover_test(a_device_that_works_is_left_alone),
 		recover_test(the_daemon_must_be_this_vms),
+		recover_test(what_qemu_says_is_shown_as_plain_text),
 		recover_test(without_a_new_daemon_nothing_is_changed),
 		recover_test(a_guest_that_does_not_take_it_is_told_of),
 		recover_test(a_dry_run_prints_the_commands),
