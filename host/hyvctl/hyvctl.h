@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the parts of hyvctl share: main.c calls client.c, and print.c or metrics.c with the answers;
- * recover.c asks QEMU, too, by qmp.c
+ * recover.c asks QEMU, too, by recover_qemu.c and qmp.c
  */
 #ifndef HYVCTL_H
 #define HYVCTL_H
