@@ -28,7 +28,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -52,6 +54,17 @@ static uint64_t map_start(const struct region *rg)
 static uint64_t map_end(const struct region *rg)
 {
 	return round_up(region_end(rg), rg->page_size);
+}
+
+/* below the random bytes that the kernel puts there, at the start */
+static void find_stack(struct gmem *gm)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur > 1ull << 30)
+		limit.rlim_cur = 1ull << 30;
+	gm->stack_top = getauxval(AT_RANDOM);
+	gm->stack_low = gm->stack_top - limit.rlim_cur;
 }
 
 struct gmem *gmem_create(void *where)
@@ -79,8 +92,8 @@ struct gmem *gmem_create(void *where)
 		   (round_up((uintptr_t)gm->reserved, LINEAR_ALIGN) - (uintptr_t)gm->reserved);
 	pthread_rwlock_init(&gm->lock, NULL);
 	pthread_mutex_init(&gm->place_lock, NULL);
-	pthread_cond_init(&gm->vacated, NULL);
-	TAILQ_INIT(&gm->placed);
+	TAILQ_INIT(&gm->places);
+	find_stack(gm);
 	return gm;
 }
 
@@ -99,7 +112,6 @@ void gmem_destroy(struct gmem *gm)
 		return;
 	munmap(gm->reserved, gm->reserved_len);
 	close_regions(gm->regions, gm->num_regions);
-	pthread_cond_destroy(&gm->vacated);
 	pthread_mutex_destroy(&gm->place_lock);
 	pthread_rwlock_destroy(&gm->lock);
 	free(gm);

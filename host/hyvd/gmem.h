@@ -5,7 +5,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 /**
  * struct gpa - a guest-physical address; a type of its own so that no other address is taken for
@@ -35,14 +34,13 @@ struct gmem_region {
  * @va: its first byte
  * @assembled: address space that gmem_span_release() gives back
  * @assembled_len: bytes of it; 0 for a piece of the linear map
- * @placed_in: gmem_assemble_at(): whose list of placed spans it is in; it must not move then
+ * @placed_in: gmem_assemble_at(): the guest memory whose place it is; else NULL
  */
 struct gmem_span {
 	void *va;
 	void *assembled;
 	size_t assembled_len;
 	struct gmem *placed_in;
-	TAILQ_ENTRY(gmem_span) placed;
 };
 
 struct gmem;
@@ -124,12 +122,12 @@ int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
  * @extents: the pieces
  * @n: how many, at least 1
  * @va: where they shall be; its offset in the page is the first extent's
- * @span: where they are; must not move until it is released
+ * @span: where they are; to be kept until nobody goes by the address any more
  *
- * Waits until no other such span is in the way.
+ * Spans may overlap where they show the same memory.
  *
- * Return: as gmem_assemble(); -ENOMEM also when hyvd itself has something there or nothing can be
- * there; -EINVAL also for another offset in the page, and below 64 KiB.
+ * Return: as gmem_assemble(); -ENOMEM also when hyvd itself or other memory of the guest is there or
+ * nothing can be; -EINVAL also for another offset in the page, and below 64 KiB.
  */
 int gmem_assemble_at(struct gmem *gm, const struct gmem_extent *extents, size_t n, uint64_t va,
 		     struct gmem_span *span);

@@ -8,10 +8,8 @@
  * side by side. The kernel pins pages, not addresses, so the range is released as soon as the verb
  * has returned.
  *
- * For a driver that goes by our address for ever after (siw), the range is where the guest's
- * application has the buffer. Ours are elsewhere (main.c, gmem.c), and never replaced: if one is in
- * the way all the same, the buffer is refused. Two such ranges may meet, since two processes of a
- * guest may use the same addresses: then the second waits for the first.
+ * For a driver that goes by our address for ever after (siw), the pieces go where the guest's
+ * application has the buffer, and stay there: gmem_place.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,16 +21,6 @@
 
 #include "gmem_priv.h"
 #include "log.h"
-
-#define LOWEST \
-	0x10000u /* below, nothing is ever mapped: a null pointer shall not lead to a guest */
-
-/** struct piece - part of an assembled span that one mmap() call makes */
-struct piece {
-	int fd;
-	uint64_t offset;
-	uint64_t len;
-};
 
 /**
  * struct survey - what the extents of a buffer have in common
@@ -134,7 +122,8 @@ static size_t cut_pieces(const struct gmem *gm, const struct gmem_extent *ext, s
 			if (last && last->fd == rg->r.fd && last->offset + last->len == offset)
 				last->len += to - from;
 			else
-				pieces[num++] = (struct piece){ rg->r.fd, offset, to - from };
+				pieces[num++] = (struct piece){ rg->r.fd, rg->dev, rg->ino, offset,
+								to - from };
 			at = to;
 		}
 	}
@@ -185,8 +174,8 @@ static int reserve(struct gmem_span *span, uint64_t len)
 }
 
 /*
- * Map pieces side by side, in what is reserved if something is. Return: 0 or a negative errno, and
- * then nothing is left mapped or reserved.
+ * Map pieces side by side, anywhere. Return: 0 or a negative errno, and then nothing is left mapped or
+ * reserved.
  */
 static int map_pieces(const struct piece *pieces, size_t n, uint64_t page_size,
 		      struct gmem_span *span)
@@ -201,7 +190,7 @@ static int map_pieces(const struct piece *pieces, size_t n, uint64_t page_size,
 			return -EFAULT;
 	if (!len || len + align < len)
 		return -EFAULT;
-	err = span->assembled_len ? 0 : reserve(span, len + align);
+	err = reserve(span, len + align);
 	if (err)
 		goto err_release;
 	va = (uint8_t *)span->assembled +
@@ -223,45 +212,47 @@ err_release:
 	return -ENOMEM;
 }
 
-/* gmem_assemble() with the lock held */
-static int assemble(const struct gmem *gm, const struct gmem_extent *ext, size_t n,
+/* gmem_assemble() with the lock held; at @place unless that is 0 */
+static int assemble(struct gmem *gm, const struct gmem_extent *ext, size_t n, uint64_t place,
 		    struct gmem_span *span)
 {
 	struct piece *pieces;
 	struct survey sv;
+	size_t num;
 	int err;
 
 	err = survey_extents(gm, ext, n, &sv);
 	if (err)
 		return err;
-	if (sv.touching && !span->assembled_len) {
+	if (sv.touching && !place) {
 		span->va = gmem_linear_va(gm, ext[0].gpa, sv.total);
 		return 0;
 	}
-	err = check_boundaries(gm, ext, n, &sv, span->assembled_len);
+	err = check_boundaries(gm, ext, n, &sv, place);
 	if (err)
 		return err;
 	pieces = calloc(sv.num_pieces, sizeof(*pieces));
 	if (!pieces)
 		return -ENOMEM;
-	err = map_pieces(pieces, cut_pieces(gm, ext, n, sv.page_size, pieces), sv.page_size, span);
+	num = cut_pieces(gm, ext, n, sv.page_size, pieces);
+	if (place)
+		err = gmem_place(gm, pieces, num, place, span);
+	else
+		err = map_pieces(pieces, num, sv.page_size, span);
 	if (!err)
 		span->va = (uint8_t *)span->va + (ext[0].gpa.val & (sv.page_size - 1));
 	free(pieces);
 	return err;
 }
 
-/* gmem_assemble(), into what is reserved if something is; releases @span on failure */
 static int assemble_locked(struct gmem *gm, const struct gmem_extent *extents, size_t n,
-			   struct gmem_span *span)
+			   uint64_t place, struct gmem_span *span)
 {
 	int err;
 
 	pthread_rwlock_rdlock(&gm->lock);
-	err = assemble(gm, extents, n, span);
+	err = assemble(gm, extents, n, place, span);
 	pthread_rwlock_unlock(&gm->lock);
-	if (err)
-		gmem_span_release(span);
 	return err;
 }
 
@@ -269,89 +260,25 @@ int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
 		  struct gmem_span *span)
 {
 	*span = (struct gmem_span){ 0 };
-	return n ? assemble_locked(gm, extents, n, span) : -EINVAL;
-}
-
-/* The lock of places is held. */
-static bool is_taken(const struct gmem *gm, uint64_t start, uint64_t len)
-{
-	const struct gmem_span *span;
-
-	TAILQ_FOREACH(span, &gm->placed, placed) {
-		uint64_t at = (uintptr_t)span->assembled;
-
-		if (start < at + span->assembled_len && at < start + len)
-			return true;
-	}
-	return false;
-}
-
-/* Reserve the address space from @start, and enter @span. Return: 0 or -ENOMEM, which is logged */
-static int take_place(struct gmem *gm, uint64_t start, uint64_t len, struct gmem_span *span)
-{
-	static struct log_ratelimit rl = { .burst = 5, .interval = 10 };
-	int err = 0;
-	void *va;
-
-	pthread_mutex_lock(&gm->place_lock);
-	while (is_taken(gm, start, len))
-		pthread_cond_wait(&gm->vacated, &gm->place_lock);
-	/* NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what there is */
-	va = mmap((void *)(uintptr_t)start, len, PROT_NONE,
-		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	if (va == MAP_FAILED) {
-		err = -errno;
-	} else {
-		span->assembled = va;
-		span->assembled_len = len;
-		span->placed_in = gm;
-		TAILQ_INSERT_TAIL(&gm->placed, span, placed);
-	}
-	pthread_mutex_unlock(&gm->place_lock);
-	if (err && log_allowed(&rl))
-		log_warn("a buffer of 0x%" PRIx64 " bytes cannot be registered at 0x%" PRIx64
-			 ", where this device needs it: %s",
-			 len, start,
-			 err == -EEXIST ?
-				 "hyvd itself has something there; a buffer elsewhere will do" :
-				 strerror(-err));
-	return err ? -ENOMEM : 0;
+	return n ? assemble_locked(gm, extents, n, 0, span) : -EINVAL;
 }
 
 int gmem_assemble_at(struct gmem *gm, const struct gmem_extent *extents, size_t n, uint64_t va,
 		     struct gmem_span *span)
 {
-	uint64_t start = round_down(va, gm->page_size), end = va;
-	size_t i;
-	int err;
+	uint64_t place = round_down(va, gm->page_size);
 
 	*span = (struct gmem_span){ 0 };
-	if (!n || (va ^ extents[0].gpa.val) & (gm->page_size - 1))
+	if (!n || (va ^ extents[0].gpa.val) & (gm->page_size - 1) || place < GMEM_LOWEST_PLACE)
 		return -EINVAL;
-	for (i = 0; i < n; i++)
-		if (__builtin_add_overflow(end, extents[i].len, &end))
-			return -EINVAL;
-	if (end > UINT64_MAX - gm->page_size || end == va || start < LOWEST)
-		return -EINVAL;
-	err = take_place(gm, start, round_up(end, gm->page_size) - start, span);
-	return err ? err : assemble_locked(gm, extents, n, span);
-}
-
-static void vacate(struct gmem_span *span)
-{
-	struct gmem *gm = span->placed_in;
-
-	pthread_mutex_lock(&gm->place_lock);
-	TAILQ_REMOVE(&gm->placed, span, placed);
-	pthread_cond_broadcast(&gm->vacated);
-	pthread_mutex_unlock(&gm->place_lock);
+	return assemble_locked(gm, extents, n, place, span);
 }
 
 void gmem_span_release(struct gmem_span *span)
 {
-	if (span->assembled_len)
-		munmap(span->assembled, span->assembled_len);
 	if (span->placed_in)
-		vacate(span);
+		gmem_vacate(span->placed_in, (uintptr_t)span->assembled, span->assembled_len);
+	else if (span->assembled_len)
+		munmap(span->assembled, span->assembled_len);
 	*span = (struct gmem_span){ 0 };
 }

@@ -4,6 +4,7 @@
 #define HYVD_GMEM_PRIV_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "gmem.h"
@@ -28,9 +29,10 @@ struct region {
  * @reserved: what mmap() gave, @base aligned up
  * @size: bytes of the linear map from @base
  * @regions: sorted by guest-physical address, no overlaps
- * @place_lock: protects @placed
- * @vacated: broadcast when a span leaves it
- * @placed: spans of gmem_assemble_at()
+ * @stack_low, @stack_top: where the main thread's stack is and may grow to; those of other threads
+ *         have all of their memory
+ * @place_lock: protects @places
+ * @places: what gmem_place.c has mapped, sorted by address, no overlaps
  */
 struct gmem {
 	pthread_rwlock_t lock;
@@ -41,10 +43,26 @@ struct gmem {
 	uint64_t page_size;
 	struct region *regions;
 	unsigned int num_regions;
+	uint64_t stack_low;
+	uint64_t stack_top;
 	pthread_mutex_t place_lock;
-	pthread_cond_t vacated;
-	TAILQ_HEAD(, gmem_span) placed;
+	TAILQ_HEAD(, place) places;
 };
+
+/**
+ * struct piece - part of an assembled span that one mmap() call makes
+ * @dev, @ino: the file's identity
+ */
+struct piece {
+	int fd;
+	dev_t dev;
+	ino_t ino;
+	uint64_t offset;
+	uint64_t len;
+};
+
+/* below, nothing is ever mapped: a null pointer shall not lead to a guest */
+#define GMEM_LOWEST_PLACE 0x10000u
 
 static inline uint64_t round_down(uint64_t v, uint64_t align)
 {
@@ -71,5 +89,20 @@ const struct region *gmem_find_region(const struct gmem *gm, uint64_t gpa);
  * touch each other) and there is at least one.
  */
 void *gmem_linear_va(const struct gmem *gm, struct gpa gpa, uint64_t len);
+
+/**
+ * gmem_place() - map pieces side by side from @place on, or share what is there already
+ * @n: how many, at least 1
+ * @place: page aligned, not below GMEM_LOWEST_PLACE
+ * @span: all zeros; where they are
+ *
+ * Return: 0; -EINVAL beyond what there can be of addresses; -ENOMEM when something else is there or
+ * memory or vm.max_map_count is too small, with a line in the log. Then nothing is left.
+ */
+int gmem_place(struct gmem *gm, const struct piece *pieces, size_t n, uint64_t place,
+	       struct gmem_span *span);
+
+/** gmem_vacate() - the reverse of gmem_place(), from @place on, @len bytes */
+void gmem_vacate(struct gmem *gm, uint64_t place, uint64_t len);
 
 #endif

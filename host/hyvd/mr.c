@@ -4,7 +4,7 @@
  * makes them contiguous in our address space, the host's kernel pins them, and the address space is
  * given back at once. The application's own address goes along as the iova: a number that the
  * device matches, which nobody follows here. A driver that ignores it gets the memory at that very
- * address.
+ * address, where it stays as long as it is registered.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -88,16 +88,30 @@ static const struct destroy_method dereg_mr = {
  * struct mr - a memory region
  * @pages: that are charged for it
  * @is_changing: somebody re-registers it, or it is destroyed: @pages is theirs
+ * @placed: where the driver expects it, if it does
  */
 struct mr {
 	struct obj obj;
 	uint64_t pages;
 	atomic_flag is_changing;
+	struct gmem_span placed;
 };
 
 static struct mr *mr_of(struct obj *obj)
 {
 	return (struct mr *)obj; /* its first member */
+}
+
+/* the host does not know it any more, or nobody can ring its queues (qp_ring()) */
+static void mr_release(struct obj *obj)
+{
+	struct mr *mr = mr_of(obj);
+
+	if (mr->placed.placed_in) {
+		doorbell_fence(obj->context->vm->doorbell);
+		gmem_span_release(&mr->placed);
+	}
+	free(mr);
 }
 
 /* what the host's kernel pins for it; an empty one pins a page unless it starts at one's boundary */
@@ -106,7 +120,8 @@ static uint64_t pages_of(const struct gmem_span *span, uint64_t length)
 	return ((uintptr_t)span->va % PAGE + length + PAGE - 1) / PAGE;
 }
 
-static int reg_mr(struct cmd *cmd, const struct gmem_span *span, uint64_t pages)
+/* takes @span over if it is a placed one and it works */
+static int reg_mr(struct cmd *cmd, struct gmem_span *span, uint64_t pages)
 {
 	struct obj *pd = cmd->target;
 	const struct hyv_req_reg_mr *req = cmd->req;
@@ -135,8 +150,12 @@ static int reg_mr(struct cmd *cmd, const struct gmem_span *span, uint64_t pages)
 		free(mr);
 		return ret;
 	}
-	object_init(cmd->vm, &mr->obj, OBJ_MR, ctx);
+	obj_init(cmd->vm->objtab, &mr->obj, OBJ_MR, ctx, mr_release);
 	mr->obj.handle = out.mr_handle;
+	if (span->placed_in) {
+		mr->placed = *span;
+		*span = (struct gmem_span){ 0 };
+	}
 	mr->pages = pages;
 	resp->lkey = htole32(out.lkey);
 	resp->rkey = htole32(out.rkey);

@@ -137,6 +137,16 @@ static void unpublish(struct objtab *tab, struct obj *obj)
 	obj->events.is_over = true;
 }
 
+bool objtab_is_published(struct objtab *tab, const struct obj *obj)
+{
+	bool is_published;
+
+	pthread_mutex_lock(&tab->lock);
+	is_published = obj->is_published;
+	pthread_mutex_unlock(&tab->lock);
+	return is_published;
+}
+
 bool objtab_remove(struct objtab *tab, struct obj *obj)
 {
 	bool was_published;

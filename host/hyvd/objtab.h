@@ -109,6 +109,9 @@ struct obj *objtab_get(struct objtab *tab, uint64_t id, enum obj_type type);
 void obj_get(struct objtab *tab, struct obj *obj);
 void obj_put(struct objtab *tab, struct obj *obj);
 
+/** objtab_is_published() - Return: whether the guest can name @obj, to which the caller has access */
+bool objtab_is_published(struct objtab *tab, const struct obj *obj);
+
 /**
  * objtab_remove() - the guest cannot find it any more, nor hears of events of it
  *

@@ -36,6 +36,7 @@ static void qp_release(struct obj *obj)
 	free(qp);
 }
 
+/* A driver that goes by addresses finds no memory there once its context is freed: see mr_release() */
 void qp_ring(struct qp *qp)
 {
 	struct context *ctx = qp->obj.context;
@@ -46,6 +47,9 @@ void qp_ring(struct qp *qp)
 	};
 	struct ib_uverbs_post_send_resp out;
 
+	if (ctx->device->provider->flags & HYV_PROVIDER_NO_IOVA &&
+	    !objtab_is_published(ctx->vm->objtab, &qp->obj))
+		return;
 	uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_POST_SEND, &in, sizeof(in),
 		     &out, sizeof(out), NULL);
 }

@@ -18,7 +18,7 @@
 #define HYV_PROVIDER_POST_SEND	1	/* IB_USER_VERBS_CMD_POST_SEND, as a doorbell only */
 #define HYV_PROVIDER_REQ_NOTIFY	2	/* IB_USER_VERBS_CMD_REQ_NOTIFY_CQ */
 
-/* the driver takes a registration's address for its iova: memory must be there when it pins it */
+/* the driver takes a registration's address for its iova: memory must be there as long as it is registered */
 #define HYV_PROVIDER_NO_IOVA	4
 
 /* verbs that the host's driver does not have, so that the guest's device has none either */

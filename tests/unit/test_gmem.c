@@ -23,6 +23,7 @@
 
 #include "gmem.h"
 #include "log.h"
+#include "random.h"
 
 #define PAGE	4096ull
 #define MIB	(1ull << 20)
@@ -554,41 +555,90 @@ static void test_assemble_at_refusals(void **state)
 	gmem_span_release(&span);
 }
 
-/* Two threads register at addresses that overlap: each finds its own memory there. */
-static void *placer(void *arg)
-{
-	struct fixture *f = arg;
-	struct gmem_extent low[] = { { { LOW }, PAGE }, { { LOW + 2 * PAGE }, PAGE } };
-	struct gmem_span span;
-	uintptr_t good = 0;
-	int i;
-
-	for (i = 0; i < 3000; i++) {
-		if (gmem_assemble_at(f->gm, low, 2, PLACE - PAGE, &span))
-			break;
-		good += page_number((void *)PLACE) == 2;
-		gmem_span_release(&span);
-	}
-	return (void *)good;
-}
-
-static void test_assemble_at_same_place(void **state)
+/* Registrations of one process overlap: each has its memory until it goes, in whatever order. */
+static void test_assemble_at_overlap(void **state)
 {
 	struct fixture *f = *state;
-	struct gmem_extent high = { { HIGH + 5 * PAGE }, PAGE };
-	struct gmem_span span;
-	pthread_t thread;
-	void *good;
-	int i;
+	struct gmem_extent all[] = { { { LOW }, PAGE },
+				     { { HIGH }, 2 * PAGE },
+				     { { LOW + 5 * PAGE }, PAGE } };
+	struct gmem_extent middle = { { HIGH + 16 }, PAGE },
+			   beyond[] = { all[2], { { LOW + 9 * PAGE }, PAGE } };
+	struct gmem_span spans[4];
 
-	assert_int_equal(pthread_create(&thread, NULL, placer, f), 0);
-	for (i = 0; i < 3000; i++) {
-		assert_int_equal(gmem_assemble_at(f->gm, &high, 1, PLACE, &span), 0);
-		assert_int_equal(page_number((void *)PLACE), MIB / PAGE + 5);
-		gmem_span_release(&span);
+	assert_int_equal(gmem_assemble_at(f->gm, &middle, 1, PLACE + PAGE + 16, &spans[0]), 0);
+	assert_int_equal(gmem_assemble_at(f->gm, all, 3, PLACE, &spans[1]), 0);
+	assert_int_equal(gmem_assemble_at(f->gm, beyond, 2, PLACE + 3 * PAGE, &spans[2]), 0);
+	assert_int_equal(gmem_assemble_at(f->gm, &middle, 1, PLACE + PAGE + 16, &spans[3]), 0);
+	gmem_span_release(&spans[1]);
+	assert_false(accessible((void *)PLACE));
+	assert_int_equal(page_number((void *)(PLACE + PAGE)), MIB / PAGE);
+	assert_int_equal(page_number((void *)(PLACE + 2 * PAGE)), MIB / PAGE + 1);
+	assert_int_equal(page_number((void *)(PLACE + 3 * PAGE)), 5);
+	assert_int_equal(page_number((void *)(PLACE + 4 * PAGE)), 9);
+	gmem_span_release(&spans[0]);
+	assert_int_equal(page_number((void *)(PLACE + 2 * PAGE)), MIB / PAGE + 1);
+	gmem_span_release(&spans[3]);
+	assert_false(accessible((void *)(PLACE + PAGE)) || accessible((void *)(PLACE + 2 * PAGE)));
+	assert_int_equal(page_number((void *)(PLACE + 3 * PAGE)), 5);
+	gmem_span_release(&spans[2]);
+	assert_false(accessible((void *)(PLACE + 3 * PAGE)) ||
+		     accessible((void *)(PLACE + 4 * PAGE)));
+}
+
+/* Two processes have different memory at an address: the second gets nothing, the first keeps its own. */
+static void test_assemble_at_conflict(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem_extent first = { { LOW + PAGE }, PAGE };
+	struct gmem_extent second[] = { { { HIGH }, PAGE },
+					{ { HIGH + 7 * PAGE }, PAGE },
+					{ { HIGH }, PAGE } };
+	struct gmem_span span, other;
+
+	assert_int_equal(gmem_assemble_at(f->gm, &first, 1, PLACE + PAGE, &span), 0);
+	assert_int_equal(gmem_assemble_at(f->gm, second, 3, PLACE, &other), -ENOMEM);
+	assert_int_equal(page_number((void *)(PLACE + PAGE)), 1);
+	assert_false(accessible((void *)PLACE) || accessible((void *)(PLACE + 2 * PAGE)));
+	gmem_span_release(&span);
+	assert_int_equal(gmem_assemble_at(f->gm, second, 3, PLACE, &other), 0);
+	gmem_span_release(&other);
+}
+
+/* Many registrations, seeded, of two kinds of memory: what is there is the memory of whoever holds it. */
+static void test_assemble_at_random(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem_span spans[64] = { { 0 } };
+	unsigned int i, from[64], pages[64], refused = 0;
+	struct rnd r;
+
+	rnd_init(&r, "assemble_at_random");
+	for (i = 0; i < 20000; i++) {
+		unsigned int n = rnd(&r, 64), k;
+
+		if (spans[n].placed_in) {
+			for (k = 0; k < pages[n]; k++)
+				assert_int_equal(
+					page_number((void *)(PLACE + (from[n] + k) * PAGE)),
+					(n % 4 ? 0 : MIB / PAGE) + from[n] + k);
+			gmem_span_release(&spans[n]);
+			continue;
+		}
+		from[n] = rnd(&r, 40);
+		pages[n] = 1 + rnd(&r, 9);
+		struct gmem_extent ext = { { (n % 4 ? LOW : HIGH) + from[n] * PAGE },
+					   pages[n] * PAGE };
+		int ret = gmem_assemble_at(f->gm, &ext, 1, PLACE + from[n] * PAGE, &spans[n]);
+
+		assert_true(!ret || ret == -ENOMEM);
+		refused += ret != 0;
 	}
-	pthread_join(thread, &good);
-	assert_int_equal((uintptr_t)good, 3000);
+	for (i = 0; i < 64; i++)
+		gmem_span_release(&spans[i]);
+	assert_in_range(refused, 100, 15000);
+	for (i = 0; i < 64; i++)
+		assert_false(accessible((void *)(PLACE + i * PAGE)));
 }
 
 /* Readers in another thread while the table changes: each read is all memory or refused. */
@@ -653,7 +703,9 @@ int main(void)
 		gmem_test(test_huge_pages),
 		gmem_test(test_assemble_at),
 		gmem_test(test_assemble_at_refusals),
-		gmem_test(test_assemble_at_same_place),
+		gmem_test(test_assemble_at_overlap),
+		gmem_test(test_assemble_at_conflict),
+		gmem_test(test_assemble_at_random),
 		gmem_test(test_threads),
 	};
 
