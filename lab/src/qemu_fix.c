@@ -4,12 +4,12 @@
  * QEMU 7.2 to 11.1 at least. Each changes nothing unless the machine code is what it knows, and says so then. To be deleted with the first
  * QEMU that has them mended.
  *
- * The flags of the first processor. cpu_clear_ignne() (target/i386/tcg/system/fpu_helper.c), which every FXRSTOR, FNINIT and FNCLEX of every
+ * The flags of the first processor. cpu_clear_ignne() (target/i386/tcg/system/fpu_helper.c), which every FXRSTOR, XRSTOR and FLDENV of every
  * processor calls, clears a bit in env->hflags2 of the first one, by an AND that is not atomic. If that processor changes its own flags at
  * that very moment, its change is undone: nested paging is off although VMRUN has switched it on, so that the nested guest runs in the memory
  * of the hypervisor, with its page tables taken for the hypervisor's; or interrupts are on that VMEXIT has switched off, or the reverse, for
- * good. Guests reset themselves, the host VM panics ("corrupted stack end detected"), resets itself or hangs. Here the AND becomes atomic:
- * then nothing of the first processor's is undone.
+ * good. Guests reset themselves, the host VM panics ("corrupted stack end detected"), resets itself or hangs. Here the function returns at once:
+ * the bit is one for FPU errors as MS-DOS handled them, and is never set.
  *
  * An interrupt delivered twice. When a hypervisor enters its guest with an interrupt to inject, helper_vmrun() (svm_helper.c) writes the
  * vector to cpu->exception_index, delivers the interrupt itself, and leaves the vector there. If the emulated processor is then asked to
@@ -79,19 +79,17 @@ static bool forget_vector(void)
 	return unlock(hardirq, sizeof(jump) - 1, PROT_READ | PROT_EXEC);
 }
 
-static bool clear_ignne_atomically(void)
+static bool clear_no_ignne(void)
 {
 	static const char and[] = "\x81\xa0....\x7f\xff\xff\xff";		  /* andl $~0x80, hflags2(%rax) */
-	uint8_t btr[] = "\xf0\x0f\xba\xb0....\x07\x90";			  /* lock btrl $7, hflags2(%rax); nop */
 	uint8_t *clear = dlsym(RTLD_DEFAULT, "cpu_clear_ignne");
-	const size_t at = 46, len = sizeof(btr) - 1;
-	uint32_t hflags2_in_cpu;
+	const size_t at = 4; /* behind endbr64 */
+	uint32_t hflags2;
 
-	if (!clear || !is_code(clear, at, and, len, 2, &hflags2_in_cpu) || !unlock(clear + at, len, PROT_READ | PROT_WRITE | PROT_EXEC))
+	if (!clear || !is_code(clear, 46, and, sizeof(and) - 1, 2, &hflags2) || !unlock(clear + at, 1, PROT_READ | PROT_WRITE | PROT_EXEC))
 		return false;
-	memcpy(btr + 4, &hflags2_in_cpu, sizeof(hflags2_in_cpu));
-	memcpy(clear + at, btr, len);
-	return unlock(clear + at, len, PROT_READ | PROT_EXEC);
+	clear[at] = 0xc3; /* ret */
+	return unlock(clear + at, 1, PROT_READ | PROT_EXEC);
 }
 
 __attribute__((constructor)) static void mend(void)
@@ -99,7 +97,7 @@ __attribute__((constructor)) static void mend(void)
 	do_interrupt_all = dlsym(RTLD_DEFAULT, "do_interrupt_all");
 	if (!do_interrupt_all)
 		return; /* it emulates no x86 processor */
-	if (forget_vector() && clear_ignne_atomically())
+	if (forget_vector() && clear_no_ignne())
 		fputs("qemu_fix: the emulation of SVM is corrected\n", stderr);
 	else
 		fputs("qemu_fix: this QEMU's code is not known here, guests and host may reset themselves\n", stderr);
