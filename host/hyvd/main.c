@@ -2,10 +2,12 @@
 /*
  * hyvd, the host daemon of one VM: start-up, the event loop, the end. What runs when is decided
  * here alone: the loop serves QEMU, the rings and events; between its rounds it looks at the
- * doorbells as long as they are awake.
+ * doorbells as long as they are awake. What wakes them is waited for beside the loop, since a post
+ * waits for each system call that comes before.
  */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,6 +200,7 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 				     .version = htole32(HYV_WIRE_VERSION) };
 	struct vu_dev_setup setup = {
 		.num_queues = HYV_NUM_VQS,
+		.polled_queues = 1u << HYV_VQ_DOORBELL,
 		.config = &config,
 		.config_len = sizeof(config),
 		.window_size = opt->window_size,
@@ -265,6 +268,28 @@ static void vm_exit(struct vm *vm)
 	sd_event_unref(vm->loop);
 }
 
+/* Wait, if @may_sleep, and do what there is to be done. Return: not negative, or an errno */
+static int serve(struct vm *vm, bool may_sleep)
+{
+	struct pollfd files[] = {
+		{ .fd = vu_dev_kick_fd(vm->vu, HYV_VQ_DOORBELL), .events = POLLIN },
+		{ .fd = sd_event_get_fd(vm->loop), .events = POLLIN },
+	};
+	int ret = 0;
+
+	if (sd_event_get_state(vm->loop) != SD_EVENT_ARMED)
+		ret = sd_event_prepare(vm->loop);
+	if (!ret) {
+		if (poll(files, 2, may_sleep ? -1 : 0) < 0)
+			return errno == EINTR ? 0 : -errno;
+		if (files[0].revents)
+			vu_dev_kicked(vm->vu, HYV_VQ_DOORBELL);
+		if (files[1].revents)
+			ret = sd_event_wait(vm->loop, 0);
+	}
+	return ret > 0 ? sd_event_dispatch(vm->loop) : ret;
+}
+
 static int run(struct vm *vm)
 {
 	unsigned int i;
@@ -275,7 +300,7 @@ static int run(struct vm *vm)
 		awake = !doorbell_asleep(vm->doorbell);
 		for (i = 0; awake && i < POLLS_PER_ROUND; i++)
 			awake = doorbell_poll(vm->doorbell);
-		ret = sd_event_run(vm->loop, awake ? 0 : UINT64_MAX);
+		ret = serve(vm, !awake);
 	}
 	return ret < 0 ? ret : 0;
 }

@@ -533,6 +533,7 @@ int vu_dev_create(struct vu_dev **out, sd_event *loop, const struct vu_dev_setup
 	dev->gm = gm;
 	dev->conn = -1;
 	dev->window_size = setup->window_size;
+	dev->polled_queues = setup->polled_queues;
 	memcpy(dev->config, setup->config, setup->config_len);
 	for (i = 0; i < setup->num_queues; i++) {
 		struct queue *q = &dev->queues[i];

@@ -31,12 +31,14 @@ struct vu_dev_ops {
  * struct vu_dev_setup - what the device is
  * @listen_fd: listening UNIX stream socket; one connection is accepted from it; still the caller's
  * @num_queues: virtqueues
+ * @polled_queues: bit n: the caller itself waits for notifications of queue n, by vu_dev_kick_fd()
  * @config: configuration space, copied
  * @window_size: bytes of shared-memory region 0, a power of two
  */
 struct vu_dev_setup {
 	int listen_fd;
 	unsigned int num_queues;
+	unsigned int polled_queues;
 	const void *config;
 	uint32_t config_len;
 	uint64_t window_size;
@@ -56,6 +58,12 @@ void vu_dev_destroy(struct vu_dev *dev);
 
 /** vu_dev_vring() - Return: ring @queue, valid as long as the device */
 struct vring *vu_dev_vring(struct vu_dev *dev, unsigned int queue);
+
+/** vu_dev_kick_fd() - Return: what gets readable when the guest notifies a polled queue, -1 now if none */
+int vu_dev_kick_fd(const struct vu_dev *dev, unsigned int queue);
+
+/** vu_dev_kicked() - it is readable: calls ops->kick */
+void vu_dev_kicked(struct vu_dev *dev, unsigned int queue);
 
 /**
  * vu_dev_map_window() - have QEMU map a file as the whole of shared-memory region 0

@@ -34,6 +34,7 @@ struct queue {
  * @partial_timer: runs while a message is incomplete
  * @progress_timer, @complaint: what to log if QEMU does not get on with its start-up in time
  * @start_source: one-shot, calls ops->kick of rings that have just started
+ * @polled_queues: as in struct vu_dev_setup
  * @running: at least one queue is started; ops->stop is owed
  */
 struct vu_dev {
@@ -55,6 +56,7 @@ struct vu_dev {
 	uint64_t features;
 	uint64_t protocol_features;
 	bool running;
+	unsigned int polled_queues;
 	unsigned int num_queues;
 	struct queue queues[];
 };

@@ -47,7 +47,8 @@ int vu_queues_start(struct vu_dev *dev)
 		q->started = true;
 		q->kick_due = true;
 		dev->running = true;
-		sd_event_source_set_enabled(q->kick_source, SD_EVENT_ON);
+		if (q->kick_source)
+			sd_event_source_set_enabled(q->kick_source, SD_EVENT_ON);
 		sd_event_source_set_enabled(dev->start_source, SD_EVENT_ONESHOT);
 	}
 	return err;
@@ -90,22 +91,38 @@ static int on_start(sd_event_source *source, void *arg)
 }
 
 /* The guest has notified a ring. */
+static void take_kick(struct queue *q)
+{
+	uint64_t count;
+	ssize_t n = read(q->kick_fd, &count, sizeof(count));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == sizeof(count)) {
+		q->dev->ops.kick(q->dev->arg, q->index);
+	} else {
+		log_guest("kick descriptor of ring %u is no eventfd; it is ignored", q->index);
+		vu_queue_drop_kick(q);
+	}
+}
+
 static int on_kick(sd_event_source *source, int fd, uint32_t revents, void *arg)
 {
-	struct queue *q = arg;
-	uint64_t count;
-	ssize_t n = read(fd, &count, sizeof(count));
-
+	(void)source;
+	(void)fd;
 	(void)revents;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n != sizeof(count)) {
-		log_guest("kick descriptor of ring %u is no eventfd; it is ignored", q->index);
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		return 0;
-	}
-	q->dev->ops.kick(q->dev->arg, q->index);
+	take_kick(arg);
 	return 0;
+}
+
+int vu_dev_kick_fd(const struct vu_dev *dev, unsigned int queue)
+{
+	return dev->queues[queue].started ? dev->queues[queue].kick_fd : -1;
+}
+
+void vu_dev_kicked(struct vu_dev *dev, unsigned int queue)
+{
+	take_kick(&dev->queues[queue]);
 }
 
 void vu_queue_drop_kick(struct queue *q)
@@ -124,13 +141,15 @@ int vu_queue_set_kick(struct queue *q, int fd)
 	q->kick_fd = fd;
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		err = -errno;
-	if (!err)
+	if (!err && !(q->dev->polled_queues & 1u << q->index))
 		err = sd_event_add_io(q->dev->loop, &q->kick_source, fd, EPOLLIN, on_kick, q);
 	if (err < 0) {
 		vu_queue_drop_kick(q);
 		return err;
 	}
-	sd_event_source_set_enabled(q->kick_source, q->started ? SD_EVENT_ON : SD_EVENT_OFF);
+	if (q->kick_source)
+		sd_event_source_set_enabled(q->kick_source,
+					    q->started ? SD_EVENT_ON : SD_EVENT_OFF);
 	return 0;
 }
 
