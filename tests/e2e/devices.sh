@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves that a VM can have several devices of different kinds at once, rxe and siw, each with an address of its own, and use them at the
+# same time; and that a guest which floods hyvd and its device does not keep another from working.
+# lab: --guests 0 --timeout 1200
+. /hyv/tests/e2e/common.bash
+
+RXE_NET=$NET SIW_NET=10.9.1
+ctl() { hyvctl --dir "$RUN" "$@"; }
+
+# on_rxe, on_siw CMD...: with the addresses of that device's network
+on_rxe() { local NET=$RXE_NET; "$@"; }
+on_siw() { local NET=$SIW_NET; "$@"; }
+start() {
+	local n=$1
+	ip address add "$RXE_NET.1$n/24" dev d-rxe0 && ip address add "$SIW_NET.1$n/24" dev d-siw0 &&
+		hyvd_start "$n" rxe0 siw0 -- --address "$RXE_NET.1$n" --address "$SIW_NET.1$n" --control "$RUN/$n.ctl" && vm_start "$n"
+}
+kinds() { guest "$1" bash -c 'cat /sys/class/infiniband/*/node_type' </dev/null | paste -sd,; }
+ping() { connect 1 2 rping -s -a "$(rdma_ip 1)" -C "$1" -V -- rping -c -a "$(rdma_ip 1)" -C "$1" -V; }
+# both_at_once: a connection over each, open at the same time
+both_at_once() {
+	local pid
+	on_siw ping 100 >"$RUN/siw.out" 2>&1 &
+	pid=$!
+	on_rxe ping 100 && wait $pid || { cat "$RUN/siw.out"; return 1; }
+}
+# flood: guest 1 does nothing but make and destroy objects, and posts all the time
+flood() {
+	on 1 timeout 120 env HYV_TEST_DEVICE=hyv0 verbs_objects 100000000 </dev/null >/dev/null 2>&1 &
+	FLOODS=($!)
+	on 1 timeout 120 env HYV_TEST_DEVICE=hyv0 verbs_traffic </dev/null >/dev/null 2>&1 &
+	FLOODS+=($!)
+}
+ops() { ctl stats "$1" --json | python3 -c 'import json, sys; print(sum(op["count"] for op in json.load(sys.stdin)["ops"].values()))'; }
+
+check "the host's devices" eval 'native_device && siw_up siw0' || exit 1
+baseline_save
+check "two guests with two devices each" eval 'start 1 && start 2 && vm_wait 1 && guest_hyv_up 1 && vm_wait 2 && guest_hyv_up 2' || exit 1
+for n in 1 2; do
+	check "guest $n has a device of each kind" equal "$(kinds $n)" "$(cat /sys/class/infiniband/{rxe0,siw0}/node_type | paste -sd,)"
+done
+check "hyvctl shows both" eval 'ctl show 1 >"$RUN/show" && says "$RUN/show" rxe0 && says "$RUN/show" siw0'
+check "a connection over rxe" on_rxe ping 5
+check "a connection over siw" on_siw ping 5
+check "both at once" both_at_once
+
+flood
+BEFORE=$(ops 1)
+busier() { (($(ops 1) > BEFORE + $1)); }
+check "guest 1 floods its hyvd" wait_for 60 busier 200
+check "guest 2 makes and destroys objects all the same" guest 2 timeout 60 env HYV_TEST_DEVICE=hyv0 verbs_objects 20
+check "and connects" on_rxe connect host 2 rping -s -a "$(rdma_ip host)" -C 5 -V -- rping -c -a "$(rdma_ip host)" -C 5 -V
+check "guest 1 is still at it" eval 'alive "${FLOODS[0]}"'
+guest 1 pkill -KILL verbs_ </dev/null
+wait "${FLOODS[@]}"
+
+for n in 1 2; do
+	vm_stop $n
+	check "daemon $n ends in order when QEMU does" wait_for 20 gone "$(hyvd_pid $n)"
+done
+check "nothing is left on the host" baseline_check 20
