@@ -76,11 +76,12 @@ address_guests() {
 }
 
 # listens PLACE PROGRAM: whether PROGRAM is listening there by rdma_cm. A guest's kernel shows a listener before the host listens, so there
-# it is the host's that counts, which is bound to the guest's address.
+# it is the host's that counts, which is bound to the guest's address. Over siw it is a TCP one, which comes after that state.
 listens() {
 	local what="comm $2 "
 	[[ $1 == host ]] || what="src-addr ($(rdma_ip "$1")|$(rdma_ip6 "$1")):"
-	rdma resource show cm_id | grep -Eq "state LISTEN .*$what"
+	rdma resource show cm_id | grep -Eq "state LISTEN .*$what" &&
+		{ [[ $1 == host || $NET != 10.9.1 ]] || ss -Hltn "src $(rdma_ip "$1") or src [$(rdma_ip6 "$1")]" | grep -q .; }
 }
 
 # connect SERVER CLIENT SERVER-COMMAND -- CLIENT-COMMAND: programs that connect by address. Succeeds when both do; CONNECT_SECONDS: what they may take
