@@ -7,7 +7,9 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/sched/types.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <sysexits.h>
@@ -33,6 +36,7 @@
 #define POOL_THREADS	8
 #define LINEAR_MAP	((void *)0x200000000000ull) /* see lay_out_anew() */
 #define CONTROL_MODE	0600 /* the owner may; QEMU, which may be in the group, must not */
+#define SLICE_NS	100000 /* the least that Linux grants */
 #define POLLS_PER_ROUND 256 /* looks at the doorbells between two looks at everything else */
 
 /* @mode: who may connect, or 0 for the umask's. Return: a socket, or a negative errno after a message */
@@ -306,6 +310,22 @@ static int run(struct vm *vm)
 }
 
 /*
+ * A post waits for this thread to be let run, which it needs for a moment only. Where processors are
+ * busy, a kernel since 6.12 prefers who asks for less than they at once; an older one ignores it.
+ */
+static void ask_for_short_slices(void)
+{
+	struct sched_attr attr = { .size = sizeof(attr) };
+
+	if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) ||
+	    attr.sched_policy != SCHED_OTHER)
+		return;
+	attr.sched_runtime = SLICE_NS;
+	if (syscall(SYS_sched_setattr, 0, &attr, 0))
+		log_debug("no short time slices: %s", strerror(errno));
+}
+
+/*
  * The kernel maps what a process asks for below its stack, ours and that of a guest's processes
  * alike. Begin anew with all that far below, and the linear map of guest memory where nobody has
  * anything, so that gmem_assemble_at() finds their addresses free.
@@ -348,6 +368,7 @@ int main(int argc, char **argv)
 		log_err("cannot start: %s", strerror(-ret));
 	else
 		ret = vm_connect(&vm, &opt);
+	ask_for_short_slices(); /* not for the threads that there are by now */
 	if (!ret && opt.sandbox) {
 		ret = sandbox_enter();
 		if (ret)
