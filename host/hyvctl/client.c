@@ -9,13 +9,12 @@
 #include <unistd.h>
 #include "hyvctl.h"
 
-#define ENDING	".ctl"
-#define TIMEOUT 10 /* seconds */
+#define ENDING ".ctl"
 
-static int connect_to(const char *dir, const char *vm)
+static int connect_to(const char *dir, const char *vm, unsigned int seconds)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct timeval timeout = { .tv_sec = TIMEOUT };
+	struct timeval timeout = { .tv_sec = seconds };
 	int fd, n;
 
 	n = strchr(vm, '/') ?
@@ -71,9 +70,10 @@ static const char *why_not(int err)
 	return strerror(err);
 }
 
-enum exit_code client_ask(const char *dir, const char *vm, json_t *request, json_t **answer)
+enum exit_code client_ask(const char *dir, const char *vm, unsigned int seconds, json_t *request,
+			  json_t **answer)
 {
-	int fd = connect_to(dir, vm), err = -fd;
+	int fd = connect_to(dir, vm, seconds), err = -fd;
 
 	*answer = fd < 0 ? NULL : exchange(fd, request, &err);
 	json_decref(request);

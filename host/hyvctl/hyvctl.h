@@ -19,16 +19,22 @@ enum exit_code {
 	EXIT_GUEST = 4, /* the guest did not do its part */
 };
 
+/* seconds, for client_ask() */
+#define PROMPTLY  10 /* hyvd answers at once */
+#define PATIENTLY 60 /* it answers when it is done: a guest has a while to let go of a device */
+
 /**
  * client_ask() - one request to a VM's hyvd
  * @dir: where the control sockets are
  * @vm: the VM's name, or with a '/' its control socket
+ * @seconds: how long to wait for the answer
  * @request: taken over
  * @answer: out: for the caller to decref
  *
  * Return: EXIT_OK, or another code after a message.
  */
-enum exit_code client_ask(const char *dir, const char *vm, json_t *request, json_t **answer);
+enum exit_code client_ask(const char *dir, const char *vm, unsigned int seconds, json_t *request,
+			  json_t **answer);
 
 /**
  * client_list() - the VMs whose control sockets are in a directory, sorted

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * hyvctl, the operator's tool: what VMs have and do on this host's RDMA devices, and their limits. It
- * asks each VM's hyvd over its control socket; all it knows is in the answers.
+ * hyvctl, the operator's tool: what VMs have and do on this host's RDMA devices, their limits, and
+ * giving them devices and taking them away. It asks each VM's hyvd over its control socket; all it knows
+ * is in the answers.
  */
 #include <argp.h>
 #include <errno.h>
@@ -20,10 +21,12 @@ struct options {
 	const char *output;
 	char **words;
 	int num_words;
+	json_t *addresses;
 	double interval;
 	long count;
 	bool json;
 	bool objects;
+	bool force;
 	struct recover_options recover;
 };
 
@@ -47,7 +50,7 @@ static enum exit_code ask_all(const struct options *opt, const char *cmd, json_t
 	size_t n = client_list(opt->dir, &names), i;
 
 	for (i = 0; i < n; i++) {
-		if (client_ask(opt->dir, names[i], request(cmd), &answer) == EXIT_OK) {
+		if (client_ask(opt->dir, names[i], PROMPTLY, request(cmd), &answer) == EXIT_OK) {
 			/* under the name that commands know it by */
 			json_object_set_new(answer, "name", json_string(names[i]));
 			json_array_append_new(answers, answer);
@@ -76,7 +79,7 @@ static enum exit_code list(const struct options *opt)
 static enum exit_code show(const struct options *opt)
 {
 	json_t *ask = json_pack("{s:s, s:b}", "cmd", "show", "objects", opt->objects), *answer;
-	enum exit_code code = client_ask(opt->dir, opt->words[1], ask, &answer);
+	enum exit_code code = client_ask(opt->dir, opt->words[1], PROMPTLY, ask, &answer);
 
 	if (code == EXIT_OK && opt->json)
 		print_json(answer);
@@ -89,7 +92,8 @@ static enum exit_code show(const struct options *opt)
 static enum exit_code stats(const struct options *opt)
 {
 	json_t *answer;
-	enum exit_code code = client_ask(opt->dir, opt->words[1], request("stats"), &answer);
+	enum exit_code code =
+		client_ask(opt->dir, opt->words[1], PROMPTLY, request("stats"), &answer);
 
 	if (code == EXIT_OK && opt->json)
 		print_json(answer);
@@ -117,7 +121,7 @@ static enum exit_code limit(const struct options *opt)
 		json_object_set_new(set, strndupa(opt->words[i], (size_t)(equals - opt->words[i])),
 				    json_string(equals + 1));
 	}
-	code = client_ask(opt->dir, opt->words[1],
+	code = client_ask(opt->dir, opt->words[1], PROMPTLY,
 			  json_pack("{s:s, s:o}", "cmd", "limit", "set", set), &answer);
 	if (code == EXIT_OK && opt->json)
 		print_json(answer);
@@ -125,6 +129,36 @@ static enum exit_code limit(const struct options *opt)
 		print_limits(answer);
 	json_decref(answer);
 	return code;
+}
+
+/* @ask: taken over; @done: what has become of the device then, in a word */
+static enum exit_code plug(const struct options *opt, json_t *ask, const char *done)
+{
+	json_t *answer;
+	enum exit_code code = client_ask(opt->dir, opt->words[1], PATIENTLY, ask, &answer);
+
+	if (code == EXIT_OK && opt->json)
+		print_json(answer);
+	else if (code == EXIT_OK)
+		printf("%s: %s %s\n", opt->words[1], opt->words[2], done);
+	json_decref(answer);
+	return code;
+}
+
+static enum exit_code attach(const struct options *opt)
+{
+	return plug(opt,
+		    json_pack("{s:s, s:s, s:O}", "cmd", "attach", "device", opt->words[2],
+			      "addresses", opt->addresses),
+		    "attached");
+}
+
+static enum exit_code detach(const struct options *opt)
+{
+	return plug(opt,
+		    json_pack("{s:s, s:s, s:b}", "cmd", "detach", "device", opt->words[2], "force",
+			      opt->force),
+		    "detached");
 }
 
 static enum exit_code watch(const struct options *opt)
@@ -139,9 +173,9 @@ static enum exit_code watch(const struct options *opt)
 	for (i = 0; !code && (!opt->count || i < opt->count); i++) {
 		if (i)
 			nanosleep(&pause, NULL);
-		code = client_ask(opt->dir, vm, request("show"), &show);
+		code = client_ask(opt->dir, vm, PROMPTLY, request("show"), &show);
 		if (!code)
-			code = client_ask(opt->dir, vm, request("stats"), &now);
+			code = client_ask(opt->dir, vm, PROMPTLY, request("stats"), &now);
 		if (!code) {
 			if (isatty(STDOUT_FILENO))
 				fputs("\033[H\033[2J", stdout);
@@ -227,12 +261,12 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "list", 1, 1, list },		 { "show", 2, 2, show },   { "stats", 2, 2, stats },
-	{ "limit", 2, 0, limit },	 { "watch", 2, 2, watch }, { "metrics", 1, 1, metrics },
-	{ "recover", 2, 2, recover_vm },
+	{ "list", 1, 1, list },	  { "show", 2, 2, show },	{ "stats", 2, 2, stats },
+	{ "limit", 2, 0, limit }, { "attach", 3, 3, attach },	{ "detach", 3, 3, detach },
+	{ "watch", 2, 2, watch }, { "metrics", 1, 1, metrics }, { "recover", 2, 2, recover_vm },
 };
 
-enum { OPT_DIR = 256, OPT_OUTPUT, OPT_OBJECTS };
+enum { OPT_DIR = 256, OPT_OUTPUT, OPT_OBJECTS, OPT_FORCE };
 enum { OPT_QMP = 300, OPT_DEVICE, OPT_CHARDEV, OPT_PROPERTY, OPT_TIMEOUT, OPT_DRY_RUN };
 
 static const struct argp_option option_table[] = {
@@ -241,6 +275,10 @@ static const struct argp_option option_table[] = {
 	{ "objects", OPT_OBJECTS, NULL, 0, "show: each object too", 0 },
 	{ "output", OPT_OUTPUT, "FILE", 0,
 	  "metrics: write FILE, all at once, instead of standard output", 0 },
+	{ "address", 'a', "IP", 0,
+	  "attach: address on the device's netdev that the VM may use, as with hyvd; may be given several times",
+	  0 },
+	{ "force", OPT_FORCE, NULL, 0, "detach: even if the VM uses the device", 0 },
 	{ "interval", 'i', "SECONDS", 0, "watch: time between two looks (default 2)", 0 },
 	{ "count", 'n', "N", 0, "watch: how many looks (default: without end)", 0 },
 	{ "qmp", OPT_QMP, "SOCKET", 0, "recover: QEMU's QMP socket", 0 },
@@ -272,6 +310,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_OUTPUT:
 		opt->output = arg;
+		break;
+	case 'a':
+		json_array_append_new(opt->addresses, json_string(arg));
+		break;
+	case OPT_FORCE:
+		opt->force = true;
 		break;
 	case 'i':
 		opt->interval = strtod(arg, &end);
@@ -313,7 +357,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_NO_ARGS:
 		argp_error(
 			state,
-			"a command is missing: list, show, stats, limit, watch, metrics or recover");
+			"a command is missing: list, show, stats, limit, attach, detach, watch, metrics or recover");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -324,14 +368,17 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp parser = {
 	.options = option_table,
 	.parser = parse_option,
-	.args_doc = "list\nshow VM\nstats VM\nlimit VM [NAME=VALUE...]\nwatch VM\nmetrics\n"
-		    "recover VM --qmp=SOCKET",
-	.doc = "See and limit what virtual machines have on this host's RDMA devices.\v"
+	.args_doc = "list\nshow VM\nstats VM\nlimit VM [NAME=VALUE...]\nattach VM DEVICE\n"
+		    "detach VM DEVICE\nwatch VM\nmetrics\nrecover VM --qmp=SOCKET",
+	.doc = "See and limit what virtual machines have on this host's RDMA devices, give them\n"
+	       "devices and take them away.\v"
 	       "VM is the name of one, or its control socket's path. Commands:\n"
 	       "  list     the VMs\n"
 	       "  show     a VM's devices, contexts, limits and what it has of them\n"
 	       "  stats    what it asked for, and how long that took\n"
 	       "  limit    show its limits, or change them: a number with suffix K, M or G, or none\n"
+	       "  attach   give it one more of this host's RDMA devices while it runs\n"
+	       "  detach   take one away; it is told, as if one were unplugged\n"
 	       "  watch    limits and operations per second, again and again\n"
 	       "  metrics  all VMs' numbers for Prometheus\n"
 	       "  recover  after a hyvd's death: plug QEMU's device again for the new one\n"
@@ -341,8 +388,14 @@ static const struct argp parser = {
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .dir = "/run/hyv", .interval = 2, .recover.timeout = 60 };
+	struct options opt = {
+		.dir = "/run/hyv",
+		.interval = 2,
+		.addresses = json_array(),
+		.recover.timeout = 60,
+	};
 	const struct command *cmd = commands;
+	enum exit_code code;
 	size_t i;
 
 	argp_parse(&parser, argc, argv, 0, NULL, &opt);
@@ -352,8 +405,11 @@ int main(int argc, char **argv)
 		if (opt.num_words < cmd->min_words ||
 		    (cmd->max_words && opt.num_words > cmd->max_words))
 			break;
-		return cmd->run(&opt);
+		code = cmd->run(&opt);
+		json_decref(opt.addresses);
+		return code;
 	}
+	json_decref(opt.addresses);
 	fprintf(stderr, "hyvctl: wrong usage of '%s'; see 'hyvctl --help'\n", opt.words[0]);
 	return argp_err_exit_status;
 }

@@ -171,12 +171,16 @@ void print_show(const json_t *vm)
 {
 	const json_t *objects = json_object_get(vm, "objects");
 	json_int_t up = integer(vm, "uptime_ns") / 1000000000;
+	const json_t *name;
+	size_t i;
 
 	printf("%s: pid %" JSON_INTEGER_FORMAT ", up %" JSON_INTEGER_FORMAT
 	       ":%02d:%02d, guest %sconnected\n\n",
 	       string(vm, "name"), integer(vm, "pid"), up / 3600, (int)(up / 60 % 60),
 	       (int)(up % 60), json_is_true(json_object_get(vm, "connected")) ? "" : "not ");
 	print_array(json_object_get(vm, "devices"), "DEVICE <NAME <GUID <PROVIDER <FILE");
+	json_array_foreach(json_object_get(vm, "going"), i, name)
+		printf("being detached: %s\n", json_string_value(name));
 	putchar('\n');
 	print_limits(vm);
 	if (json_array_size(json_object_get(vm, "contexts"))) {

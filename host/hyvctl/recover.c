@@ -26,8 +26,8 @@
 static enum exit_code ask_hyvd(struct recovery *r, bool *connected)
 {
 	json_t *answer;
-	enum exit_code code =
-		client_ask(r->opt->dir, r->opt->vm, json_pack("{s:s}", "cmd", "show"), &answer);
+	enum exit_code code = client_ask(r->opt->dir, r->opt->vm, PROMPTLY,
+					 json_pack("{s:s}", "cmd", "show"), &answer);
 	const char *socket = json_string_value(json_object_get(answer, "socket"));
 
 	*connected = json_is_true(json_object_get(answer, "connected"));
