@@ -275,7 +275,8 @@ int hyv_cmd_call_undoing(struct ib_device *ib, struct hyv_cmd *cmd)
  * @id: what to destroy
  * @mem: memory that the object shows to the host, or NULL; unpinned when the host has let go of it
  *
- * Waits, unless the caller is dying or the device is going.
+ * Waits, unless the caller is dying or the device is going. What the host does not know it has
+ * destroyed already, with a device that it has taken back.
  *
  * Return: 0, and @mem is no longer the caller's; or the host's error, and nothing has changed.
  */
@@ -287,6 +288,8 @@ int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem
 	*(__le64 *)hyv_cmd_req(cmd) = cpu_to_le64(id);
 	cmd->mem = mem;
 	ret = hyv_cmd_call_undoing(ib, cmd);
+	if (ret == -ENOENT)
+		ret = 0;
 	if (ret)
 		cmd->mem = NULL;
 	hyv_cmd_put(cmd);

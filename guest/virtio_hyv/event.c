@@ -157,6 +157,25 @@ static bool tell_object(struct hyv_dev *hyv, u64 id, u32 type, u32 code)
 	return sense;
 }
 
+static bool tell_slot(struct hyv_dev *hyv, u32 slot)
+{
+	if (slot >= HYV_MAX_DEVICES)
+		return false;
+	set_bit(slot, hyv->changed);
+	queue_work(hyv->wq, &hyv->plug_work);
+	return true;
+}
+
+static struct hyv_ibdev *find_device(struct hyv_dev *hyv, u32 id)
+{
+	u32 slot;
+
+	for (slot = 0; slot < HYV_MAX_DEVICES; slot++)
+		if (hyv->devices[slot] && hyv->devices[slot]->id == id)
+			return hyv->devices[slot];
+	return NULL;
+}
+
 /* the core reads what changed anew, and tells its clients, from a work item */
 static bool tell_device(struct hyv_dev *hyv, u32 id, u32 type, u32 code, u32 port)
 {
@@ -164,11 +183,11 @@ static bool tell_device(struct hyv_dev *hyv, u32 id, u32 type, u32 code, u32 por
 	struct hyv_ibdev *dev;
 	unsigned long flags;
 
-	if (type != HYV_EVENT_ASYNC || id >= HYV_MAX_DEVICES || !is_device_event(code))
+	if (type != HYV_EVENT_ASYNC || !is_device_event(code))
 		return false;
 
 	xa_lock_irqsave(&hyv->objects, flags);
-	dev = hyv->devices[id];
+	dev = find_device(hyv, id);
 	if (dev && (code == IB_EVENT_DEVICE_FATAL || rdma_is_port_valid(&dev->ib, port)) &&
 	    ib_device_try_get(&dev->ib)) {
 		event.device = &dev->ib;
@@ -194,6 +213,8 @@ void hyv_event_handle(struct hyv_dev *hyv, const struct hyv_event *event)
 
 	if (id)
 		sense = tell_object(hyv, id, type, code);
+	else if (type == HYV_EVENT_DEVICE)
+		sense = tell_slot(hyv, le32_to_cpu(event->device));
 	else
 		sense = tell_device(hyv, le32_to_cpu(event->device), type, code,
 				    le32_to_cpu(event->port));

@@ -342,7 +342,7 @@ static const struct ib_device_ops hyv_ops = {
 	INIT_RDMA_OBJ_SIZE(ib_srq, hyv_srq, ib),
 };
 
-static int describe(struct hyv_dev *hyv, u32 id, struct hyv_resp_get_device *info)
+static int describe(struct hyv_dev *hyv, u32 slot, struct hyv_resp_get_device *info)
 {
 	struct hyv_req_get_device *req;
 	struct hyv_cmd *cmd;
@@ -352,7 +352,7 @@ static int describe(struct hyv_dev *hyv, u32 id, struct hyv_resp_get_device *inf
 	if (!cmd)
 		return -ENOMEM;
 	req = hyv_cmd_req(cmd);
-	req->device = cpu_to_le32(id);
+	req->slot = cpu_to_le32(slot);
 	ret = hyv_cmd_call(cmd);
 	if (!ret)
 		*info = *(struct hyv_resp_get_device *)hyv_cmd_resp(cmd);
@@ -407,35 +407,24 @@ static void set_up(struct hyv_ibdev *dev, const struct hyv_resp_get_device *info
 		ib->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 }
 
-/**
- * hyv_ibdev_register() - register one of the host's devices
- * @hyv: device whose daemon answers
- * @id: the daemon's number for it
- *
- * Sleeps. Return: 0, and it is in @hyv->devices; or a negative errno, and the log says why.
- */
-int hyv_ibdev_register(struct hyv_dev *hyv, u32 id)
+/* Return: 0, and it is in @hyv->devices; or a negative errno, and the log says why */
+static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_get_device *info)
 {
 	const struct hyv_provider *provider;
-	struct hyv_resp_get_device info;
 	struct hyv_ibdev *dev;
 	int ret;
 
-	ret = describe(hyv, id, &info);
-	if (ret) {
-		hyv_err(hyv, "the host does not describe its device %u (%d)\n", id, ret);
-		return ret;
-	}
-	provider = hyv_provider_find(le32_to_cpu(info.driver_id), le32_to_cpu(info.abi_version));
+	provider = hyv_provider_find(le32_to_cpu(info->driver_id), le32_to_cpu(info->abi_version));
 	if (!provider) {
 		hyv_err(hyv, "device %u has driver id %u, ABI %u, which this virtio_hyv does not know: install a newer one\n",
-			id, le32_to_cpu(info.driver_id), le32_to_cpu(info.abi_version));
+			slot, le32_to_cpu(info->driver_id), le32_to_cpu(info->abi_version));
 		return -EOPNOTSUPP;
 	}
-	if (!in_range(le32_to_cpu(info.num_ports), 1, U8_MAX) ||
-	    le32_to_cpu(info.num_comp_vectors) > U16_MAX ||
-	    !in_range(le32_to_cpu(info.node_type), RDMA_NODE_IB_CA, RDMA_NODE_UNSPECIFIED)) {
-		hyv_err(hyv, "the host describes its device %u in a way that makes no sense\n", id);
+	if (!in_range(le32_to_cpu(info->num_ports), 1, U8_MAX) ||
+	    le32_to_cpu(info->num_comp_vectors) > U16_MAX ||
+	    !in_range(le32_to_cpu(info->node_type), RDMA_NODE_IB_CA, RDMA_NODE_UNSPECIFIED)) {
+		hyv_err(hyv, "the host describes its device %u in a way that makes no sense\n",
+			slot);
 		return -EIO;
 	}
 
@@ -443,13 +432,13 @@ int hyv_ibdev_register(struct hyv_dev *hyv, u32 id)
 	if (!dev)
 		return -ENOMEM;
 	dev->hyv = hyv;
-	dev->id = id;
+	dev->id = le32_to_cpu(info->id);
 	mutex_init(&dev->gid_lock);
 	hyv_cm_init(dev);
-	set_up(dev, &info, provider);
+	set_up(dev, info, provider);
 	ret = hyv_netdev_create(dev);
 	if (ret) {
-		hyv_err(hyv, "no netdev for the addresses of device %u (%d)\n", id, ret);
+		hyv_err(hyv, "no netdev for the addresses of device %u (%d)\n", slot, ret);
 		ib_dealloc_device(&dev->ib);
 		return ret;
 	}
@@ -462,34 +451,62 @@ int hyv_ibdev_register(struct hyv_dev *hyv, u32 id)
 	get_device(&dev->ib.dev);
 	ret = ib_register_device(&dev->ib, "hyv%d", NULL);
 	if (ret) {
-		hyv_err(hyv, "cannot register device %u, a %s (%d)\n", id, provider->name, ret);
+		hyv_err(hyv, "cannot register device %u, a %s (%d)\n", slot, provider->name, ret);
 		hyv_netdev_destroy(dev);
 		ib_dealloc_device(&dev->ib);
 		put_device(&dev->ib.dev);
 		return ret;
 	}
 	xa_lock_irq(&hyv->objects);
-	hyv->devices[id] = dev;
+	hyv->devices[slot] = dev;
 	xa_unlock_irq(&hyv->objects);
-	ibdev_info(&dev->ib, "the host's device %u, a %s\n", id, provider->name);
+	ibdev_info(&dev->ib, "the host's device %u, a %s\n", slot, provider->name);
 	return 0;
+}
+
+/**
+ * hyv_ibdev_look() - look what is in one of the host's slots: register what has come, unregister
+ *	what has gone
+ * @hyv: device whose daemon answers
+ * @slot: below @hyv->num_slots
+ *
+ * From hyv->plug_work alone. Sleeps.
+ */
+void hyv_ibdev_look(struct hyv_dev *hyv, u32 slot)
+{
+	struct hyv_ibdev *dev = hyv->devices[slot];
+	struct hyv_resp_get_device info;
+	int ret;
+
+	ret = describe(hyv, slot, &info);
+	if (ret && ret != -ENODEV) {
+		hyv_err(hyv, "the host does not describe its device %u (%d)\n", slot, ret);
+		return;
+	}
+	if (dev && (ret || dev->id != le32_to_cpu(info.id))) {
+		hyv_info(hyv, "the host takes back its device %u\n", slot);
+		hyv_ibdev_unregister(hyv, slot);
+		dev = NULL;
+	}
+	if (!ret && !dev)
+		ibdev_register(hyv, slot, &info);
 }
 
 /**
  * hyv_ibdev_unregister() - take a device away from everyone who uses it
  * @hyv: device
- * @id: the daemon's number for it; it need not be registered
+ * @slot: the host's, where it is or was; it need not be registered
  *
  * Applications that have it open get IBV_EVENT_DEVICE_FATAL; their objects are destroyed and their
  * mappings show nothing any more. Waits for verbs that run, for the host's destroying not.
  */
-void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 id)
+void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 slot)
 {
 	struct hyv_ibdev *dev;
 
 	xa_lock_irq(&hyv->objects);
-	dev = hyv->devices[id];
-	hyv->devices[id] = NULL;
+	dev = hyv->devices[slot];
+	hyv->devices[slot] = NULL;
 	xa_unlock_irq(&hyv->objects);
 	if (!dev)
 		return;

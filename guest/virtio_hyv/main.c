@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The module: binds to the virtio device of a hyvd, registers the RDMA devices that it offers, and
- * takes them away again, be it that the virtio device goes or that the daemon dies.
+ * takes them away again, be it that the host takes them back, that the virtio device goes or that
+ * the daemon dies.
  *
  * The daemon's end is found by its sign of life (doorbell.c), since nothing else says it: QEMU
  * keeps the virtio device when its back-end is gone. Then every caller is let go and the devices
@@ -27,7 +28,7 @@ static int hello(struct hyv_dev *hyv)
 	struct hyv_resp_hello *resp;
 	struct hyv_req_hello *req;
 	struct hyv_cmd *cmd;
-	u32 num_devices;
+	u32 num_slots;
 	int ret;
 
 	cmd = hyv_cmd_alloc(hyv, HYV_OP_HELLO, 0, 0);
@@ -40,14 +41,14 @@ static int hello(struct hyv_dev *hyv)
 		goto out;
 
 	resp = hyv_cmd_resp(cmd);
-	num_devices = le32_to_cpu(resp->num_devices);
+	num_slots = le32_to_cpu(resp->num_devices);
 	hyv->window_size = le64_to_cpu(resp->window_size);
 	if (!resp->life || hyv->window_size > hyv->window.len ||
-	    hyv->window_size < HYV_DOORBELLS_SIZE || num_devices > HYV_MAX_DEVICES) {
+	    hyv->window_size < HYV_DOORBELLS_SIZE || num_slots > HYV_MAX_DEVICES) {
 		ret = -EIO;
 		goto out;
 	}
-	hyv->num_devices = num_devices;
+	hyv->num_slots = num_slots;
 	WRITE_ONCE(hyv->life, le64_to_cpu(resp->life));
 out:
 	hyv_cmd_put(cmd);
@@ -58,7 +59,6 @@ out:
 static void start(struct work_struct *work)
 {
 	struct hyv_dev *hyv = container_of(work, struct hyv_dev, start_work);
-	u32 id;
 	int ret;
 
 	ret = hello(hyv);
@@ -73,16 +73,29 @@ static void start(struct work_struct *work)
 		return;
 	}
 	queue_delayed_work(hyv->wq, &hyv->life_work, LIFE_INTERVAL);
-	for (id = 0; id < hyv->num_devices; id++)
-		hyv_ibdev_register(hyv, id);
+	bitmap_fill(hyv->changed, hyv->num_slots);
+	enable_and_queue_work(hyv->wq, &hyv->plug_work);
 }
 
+/* a slot that changes again meanwhile is looked at again */
+static void plug(struct work_struct *work)
+{
+	struct hyv_dev *hyv = container_of(work, struct hyv_dev, plug_work);
+	u32 slot;
+
+	for (slot = 0; slot < hyv->num_slots; slot++)
+		if (test_and_clear_bit(slot, hyv->changed))
+			hyv_ibdev_look(hyv, slot);
+}
+
+/* for good */
 static void unregister_all(struct hyv_dev *hyv)
 {
-	u32 id;
+	u32 slot;
 
-	for (id = 0; id < hyv->num_devices; id++)
-		hyv_ibdev_unregister(hyv, id);
+	disable_work_sync(&hyv->plug_work);
+	for (slot = 0; slot < hyv->num_slots; slot++)
+		hyv_ibdev_unregister(hyv, slot);
 }
 
 static void watch_life(struct work_struct *work)
@@ -151,6 +164,8 @@ static int probe(struct virtio_device *vdev)
 	INIT_LIST_HEAD(&hyv->kept);
 	xa_init_flags(&hyv->objects, XA_FLAGS_LOCK_IRQ);
 	INIT_WORK(&hyv->start_work, start);
+	INIT_WORK(&hyv->plug_work, plug);
+	disable_work(&hyv->plug_work);
 	INIT_WORK(&hyv->reap_work, hyv_cmd_reap);
 	INIT_DELAYED_WORK(&hyv->life_work, watch_life);
 

@@ -9,13 +9,15 @@
  * answer back. What the host says by itself goes vq.c -> event.c -> ib_core.
  *
  * Lifetimes. struct hyv_dev lives from probe to remove of the virtio device. Its struct hyv_ibdev
- * are registered by main.c once the host has answered, and are unregistered before it goes, which
- * makes the RDMA core destroy every object and take every mapping away. Commands and pinned memory
+ * are registered by main.c once the host has answered and whenever it offers another, and are
+ * unregistered when the host takes them back and before it goes, which makes the RDMA core destroy
+ * every object and take every mapping away. Commands and pinned memory
  * that the host may still touch stay until the virtio device is reset.
  */
 #ifndef VIRTIO_HYV_H
 #define VIRTIO_HYV_H
 
+#include <linux/bitmap.h>
 #include <linux/completion.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -58,11 +60,14 @@ struct hyv_ibdev;
  * @objects: struct hyv_object by id; its lock is held around event handlers, so that after an
  *	erasure no handler runs; it protects @devices too
  * @wq: for everything below
- * @start_work: first words with the daemon, then registration of the devices
+ * @start_work: first words with the daemon
+ * @plug_work: makes @devices what the daemon has in its slots; disabled before @start_work is done
+ *	and when they go for good
+ * @changed: bit n: slot n is to be looked at by @plug_work
  * @life_work: watches the daemon
  * @reap_work: sees to @answered
- * @num_devices: of @devices, as far as the daemon has any
- * @devices: by the daemon's index; NULL where there is none that this module can drive
+ * @num_slots: of @devices, as far as the daemon has any
+ * @devices: by the daemon's slot; NULL where there is none that this module can drive
  */
 struct hyv_dev {
 	struct virtio_device *vdev;
@@ -85,10 +90,12 @@ struct hyv_dev {
 
 	struct workqueue_struct *wq;
 	struct work_struct start_work;
+	struct work_struct plug_work;
 	struct delayed_work life_work;
 	struct work_struct reap_work;
 
-	u32 num_devices;
+	DECLARE_BITMAP(changed, HYV_MAX_DEVICES);
+	u32 num_slots;
 	struct hyv_ibdev *devices[HYV_MAX_DEVICES];
 };
 
@@ -100,7 +107,7 @@ struct hyv_dev {
  * struct hyv_ibdev - one RDMA device of the host, as the guest's RDMA core sees it
  * @ib: the core's part; freed with the last reference to it
  * @hyv: whose it is; valid as long as the device is registered
- * @id: the daemon's number for it
+ * @id: the daemon's number for it, never another's
  * @provider: what is known of its driver's user-space part
  * @going: it is being unregistered: destroy without asking
  * @link_layer: of its ports
@@ -465,8 +472,8 @@ void hyv_iw_add_ref(struct ib_qp *ib);
 void hyv_iw_rem_ref(struct ib_qp *ib);
 
 /* ibdev.c */
-int hyv_ibdev_register(struct hyv_dev *hyv, u32 id);
-void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 id);
+void hyv_ibdev_look(struct hyv_dev *hyv, u32 slot);
+void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 slot);
 
 /* the verbs, as struct ib_device_ops has them */
 int hyv_alloc_ucontext(struct ib_ucontext *ib, struct ib_udata *udata);

@@ -79,7 +79,6 @@ enum cm_state {
  * @vm: that is charged for it
  * @state: all below is guarded by struct cm.lock
  * @host_ids: the host's, @num_host_ids of them; none once they are destroyed
- * @device: whose connections it makes or hears of
  * @qp: that it connects, or NULL
  * @param: active, before it is sent: what to offer; then, what the other side offers
  * @reply_due: HYV_CM_REPLY or HYV_CM_ESTABLISHED is to be told, or 0
@@ -93,7 +92,6 @@ struct cm_id {
 	enum cm_state state;
 	uint32_t host_ids[VM_MAX_ADDRESSES];
 	unsigned int num_host_ids;
-	const struct device *device;
 	struct qp *qp;
 	struct rdma_ucm_conn_param param;
 	enum hyv_cm_event reply_due;
@@ -146,11 +144,15 @@ static void notify(struct cm *cm, struct cm_id *id)
 static void cm_id_release(struct obj *obj)
 {
 	limit_uncharge(&id_of(obj)->vm->limits, NULL, LIMIT_CM_IDS, 1);
+	device_put(id_of(obj)->vm, obj->device);
 	free(id_of(obj));
 }
 
-/* with the lock held. Return: a new id, which the guest can name, with a reference; or NULL */
-static struct cm_id *id_create(struct cm *cm, enum cm_state state)
+/*
+ * With the lock held. @dev: of the listener or QP. Return: a new id, which the guest can name, with a
+ * reference; or NULL
+ */
+static struct cm_id *id_create(struct cm *cm, enum cm_state state, struct device *dev)
 {
 	struct cm_id *id = NULL;
 
@@ -164,10 +166,15 @@ static struct cm_id *id_create(struct cm *cm, enum cm_state state)
 	id->vm = cm->vm;
 	id->state = state;
 	STAILQ_INIT(&id->requests);
+	id->obj.device = dev;
+	device_hold(cm->vm, dev);
 	obj_init(cm->vm->objtab, &id->obj, OBJ_CM, NULL, cm_id_release);
 	obj_get(cm->vm->objtab, &id->obj);
-	objtab_publish(cm->vm->objtab, &id->obj);
-	return id;
+	if (!objtab_publish(cm->vm->objtab, &id->obj))
+		return id;
+	obj_put(cm->vm->objtab, &id->obj);
+	obj_put(cm->vm->objtab, &id->obj);
+	return NULL;
 }
 
 static void unlink_qp(struct cm_id *id)
@@ -247,7 +254,7 @@ static int connect_qp(struct cm *cm, struct cm_id *id, const struct rdma_ucm_con
 
 	if (!id->qp)
 		return -ENOTCONN;
-	if (device_is_iwarp(id->device))
+	if (device_is_iwarp(id->obj.device))
 		return 0;
 	ret = move_qp(cm, id, QP_INIT, own);
 	if (!ret)
@@ -281,9 +288,10 @@ static void on_response(struct cm *cm, struct cm_id *id, const struct rdma_ucm_c
 static void on_request(struct cm *cm, struct cm_id *listener,
 		       const struct rdma_ucm_event_resp *event)
 {
-	struct cm_id *id =
-		listener->num_requests < listener->backlog ? id_create(cm, CM_REQUESTED) : NULL;
+	struct cm_id *id = NULL;
 
+	if (listener->num_requests < listener->backlog)
+		id = id_create(cm, CM_REQUESTED, listener->obj.device);
 	if (!id) {
 		log_guest("a listener of the guest has more requests than its backlog or than "
 			  "the VM may have: one rejected");
@@ -292,7 +300,6 @@ static void on_request(struct cm *cm, struct cm_id *listener,
 	}
 	id->host_ids[id->num_host_ids++] = event->id;
 	id->param = event->param.conn;
-	id->device = listener->device;
 	STAILQ_INSERT_TAIL(&listener->requests, id, next_request);
 	listener->num_requests++;
 	notify(cm, listener);
@@ -508,33 +515,33 @@ static int id_finish(struct cm *cm, struct cm_id *id, int ret, __le64 *out)
 int cm_listen_exec(struct cmd *cmd)
 {
 	const struct hyv_req_cm_listen *req = cmd->req;
-	struct device *dev = device_find(cmd, req->device, req->reserved);
+	int ret = device_find(cmd, req->device, req->reserved);
+	struct address addresses[VM_MAX_ADDRESSES];
 	uint32_t backlog = le32toh(req->backlog);
 	struct hyv_resp_cm_listen *resp = cmd->resp;
 	struct cm *cm = cmd->vm->cm;
-	int ret = -EADDRNOTAVAIL;
 	struct cm_id *id;
-	unsigned int i;
+	unsigned int num, i;
 
-	if (!dev || !req->local.port || has_reserved(&req->local) ||
-	    le32toh(req->flags) & ~HYV_CM_V6ONLY)
+	if (ret)
+		return ret;
+	if (!req->local.port || has_reserved(&req->local) || le32toh(req->flags) & ~HYV_CM_V6ONLY)
 		return -EINVAL;
 	if (!cm)
 		return -EOPNOTSUPP;
+	num = gid_addresses(cmd->vm, cmd->device, addresses);
 	pthread_mutex_lock(&cm->lock);
-	id = id_create(cm, CM_LISTENING);
+	id = id_create(cm, CM_LISTENING, cmd->device);
 	if (!id) {
 		pthread_mutex_unlock(&cm->lock);
 		return -ENOMEM;
 	}
-	id->device = dev;
+	ret = -EADDRNOTAVAIL;
 	id->backlog = backlog && backlog < MAX_BACKLOG ? backlog : MAX_BACKLOG;
-	for (i = 0; i < cmd->vm->num_addresses; i++) {
-		const struct address *address = &cmd->vm->addresses[i];
-
-		if (address->device != dev || !matches(address, req))
+	for (i = 0; i < num; i++) {
+		if (!matches(&addresses[i], req))
 			continue;
-		ret = listen_on(cm, id, address, req);
+		ret = listen_on(cm, id, &addresses[i], req);
 		if (ret)
 			break;
 	}
@@ -584,11 +591,10 @@ int cm_connect_exec(struct cmd *cmd)
 	pthread_mutex_lock(&cm->lock);
 	ret = qp->cm ? -EISCONN : 0;
 	if (!ret) {
-		id = id_create(cm, CM_RESOLVING_ADDR);
+		id = id_create(cm, CM_RESOLVING_ADDR, qp->obj.context->device);
 		ret = id ? 0 : -ENOMEM;
 	}
 	if (!ret) {
-		id->device = qp->obj.context->device;
 		id->param = param;
 		id->qp = qp;
 		qp->cm = id;
@@ -605,7 +611,7 @@ static int accept_with(struct cm *cm, struct cm_id *id, struct qp *qp,
 	int ret;
 
 	/* the path is one of the listener's device: its index of a GID is another address elsewhere */
-	if (id->state != CM_REQUESTED || qp->obj.context->device != id->device)
+	if (id->state != CM_REQUESTED || qp->obj.context->device != id->obj.device)
 		return -EINVAL;
 	if (qp->cm)
 		return -EISCONN;
@@ -652,7 +658,7 @@ int cm_reject_exec(struct cmd *cmd)
 		return -EINVAL;
 	pthread_mutex_lock(&cm->lock);
 	if (id->state == CM_REQUESTED &&
-	    le32toh(req->data_len) <= data_max(id->device, ROCE_REJECT_MAX)) {
+	    le32toh(req->data_len) <= data_max(id->obj.device, ROCE_REJECT_MAX)) {
 		ret = ucma_reject(cm->fd, id->host_ids[0], req->data,
 				  (uint8_t)le32toh(req->data_len));
 		id->state = CM_OVER;
@@ -733,11 +739,11 @@ void cm_forget_qp(struct vm *vm, struct qp *qp)
 	pthread_mutex_unlock(&vm->cm->lock);
 }
 
-void cm_destroy_all(struct vm *vm)
+void cm_destroy_all(struct vm *vm, uint32_t device)
 {
 	struct obj *obj;
 
-	while ((obj = objtab_first_cm(vm->objtab))) {
+	while ((obj = objtab_first(vm->objtab, OBJ_CM, device))) {
 		id_destroy(vm->cm, id_of(obj));
 		obj_put(vm->objtab, obj);
 	}
@@ -756,11 +762,12 @@ static int start_thread(struct cm *cm)
 	return -err;
 }
 
-int cm_create(struct cm **out, struct vm *vm)
+int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 {
 	struct cm *cm = calloc(1, sizeof(*cm));
 	int ret;
 
+	*out = NULL;
 	if (!cm)
 		return -ENOMEM;
 	cm->vm = vm;
@@ -769,6 +776,10 @@ int cm_create(struct cm **out, struct vm *vm)
 	cm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	cm->fd = ucma_open();
 	ret = cm->fd;
+	if (cm->fd < 0 && !is_needed) {
+		cm_destroy(cm);
+		return 0;
+	}
 	if (cm->fd < 0)
 		log_err("cannot open /dev/infiniband/rdma_cm, for connections of the VM: %s; is rdma_ucm loaded?",
 			strerror(-cm->fd));

@@ -3,6 +3,9 @@
 #ifndef HYVD_CM_H
 #define HYVD_CM_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct cm;
 struct cmd;
 struct qp;
@@ -10,17 +13,22 @@ struct vm;
 
 /**
  * cm_create() - be ready for the guest's connections
+ * @out: NULL if the host's rdma_cm cannot be opened: in the sandbox it cannot be made up for
  * @vm: its event loop is there
+ * @is_needed: that is an error
  *
  * Return: 0, or a negative errno after a message.
  */
-int cm_create(struct cm **out, struct vm *vm);
+int cm_create(struct cm **out, struct vm *vm, bool is_needed);
 
 /** cm_destroy() - no CM id is left */
 void cm_destroy(struct cm *cm);
 
-/** cm_destroy_all() - destroy every CM id of the guest, as at the end of its life */
-void cm_destroy_all(struct vm *vm);
+/**
+ * cm_destroy_all() - destroy every CM id of the guest
+ * @device: id of the one that they are on; DEVICE_ANY: all of them, at the end of the guest's life
+ */
+void cm_destroy_all(struct vm *vm, uint32_t device);
 
 /** cm_forget_qp() - a QP goes: whatever connection it has touches it no more when this returns */
 void cm_forget_qp(struct vm *vm, struct qp *qp);

@@ -19,6 +19,7 @@
  * @vm: whose
  * @op: row of the operation table
  * @target: the object that the request starts with, with a reference; NULL for operations without
+ * @device: the device that device_find() found, with a reference
  * @req: struct hyv_req_<op>
  * @resp: struct hyv_resp_<op>, zeroed
  * @udata: provider data; its out part lies in the answer
@@ -32,6 +33,7 @@ struct cmd {
 	struct vm *vm;
 	const struct op *op;
 	struct obj *target;
+	struct device *device;
 	const void *req;
 	void *resp;
 	struct udata udata;
@@ -42,6 +44,7 @@ struct cmd {
 
 	struct job job;
 	STAILQ_ENTRY(cmd) answered;
+	SLIST_ENTRY(cmd) waiting; /* in struct dying */
 	struct dispatch *dispatch;
 	struct vring_chain *chain;
 	uint64_t generation;

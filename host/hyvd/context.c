@@ -6,6 +6,7 @@
  *
  * Handlers that work in a context hold a reference; freeing takes it out of the table, and the file
  * is closed when the last of them is done, on the pool, because destroying many objects takes time.
+ * Each of the guest's holds its device; hyvd's own is the last on it, and hands it on when it goes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include "cmd.h"
 #include "context.h"
 #include "event.h"
+#include "hotplug.h"
 
 static void close_files(struct context *ctx)
 {
@@ -23,6 +25,59 @@ static void close_files(struct context *ctx)
 		close(ctx->async_fd);
 	if (ctx->fd >= 0)
 		close(ctx->fd);
+}
+
+/* before it leaves the table */
+static void count_dying(struct context *ctx)
+{
+	struct dying *dying = &ctx->vm->dying;
+
+	pthread_mutex_lock(&dying->lock);
+	dying->num += !ctx->is_dying;
+	ctx->is_dying = true;
+	pthread_mutex_unlock(&dying->lock);
+}
+
+static void count_dead(struct dying *dying)
+{
+	SLIST_HEAD(, cmd) waiting = SLIST_HEAD_INITIALIZER(waiting);
+	struct cmd *cmd;
+
+	pthread_mutex_lock(&dying->lock);
+	if (!--dying->num) {
+		waiting.slh_first = SLIST_FIRST(&dying->waiting);
+		SLIST_INIT(&dying->waiting);
+	}
+	pthread_mutex_unlock(&dying->lock);
+	while ((cmd = SLIST_FIRST(&waiting))) {
+		SLIST_REMOVE_HEAD(&waiting, waiting);
+		cmd_answer(cmd, -ENOENT);
+	}
+}
+
+bool context_wait(struct cmd *cmd)
+{
+	struct dying *dying = &cmd->vm->dying;
+	bool any;
+
+	pthread_mutex_lock(&dying->lock);
+	any = dying->num;
+	if (any)
+		SLIST_INSERT_HEAD(&dying->waiting, cmd, waiting);
+	pthread_mutex_unlock(&dying->lock);
+	return any;
+}
+
+int context_await_end(struct cmd *cmd)
+{
+	struct obj *obj = cmd->target;
+	struct vm *vm = cmd->vm;
+
+	count_dying(obj->context);
+	cmd->target = NULL; /* context_close() waits for this reference */
+	context_wait(cmd);
+	obj_put(vm->objtab, obj);
+	return CMD_DEFERRED;
 }
 
 static void context_close(struct job *job)
@@ -40,6 +95,12 @@ static void context_close(struct job *job)
 	}
 	if (ctx->freer)
 		cmd_answer(ctx->freer, 0);
+	if (ctx->is_dying)
+		count_dead(&ctx->vm->dying);
+	if (ctx == ctx->device->own)
+		hotplug_gone(ctx->vm->hotplug, ctx->device);
+	else
+		device_put(ctx->vm, ctx->device);
 	free(ctx);
 }
 
@@ -48,7 +109,10 @@ static void context_release(struct obj *obj)
 	struct context *ctx = context_of(obj);
 
 	ctx->closing.run = context_close;
-	pool_submit(ctx->vm->pool, &ctx->closing);
+	if (ctx->vm->pool)
+		pool_submit(ctx->vm->pool, &ctx->closing);
+	else
+		context_close(&ctx->closing); /* hyvd ends */
 }
 
 static int get_context(struct context *ctx, const struct udata *udata)
@@ -126,58 +190,74 @@ int context_open(struct vm *vm, struct device *dev, const struct udata *udata, s
 	return 0;
 }
 
+/* Return: 0, or -ENODEV when its device is going; then the reference is still the caller's */
+static int publish(struct context *ctx)
+{
+	struct vm *vm = ctx->vm;
+	int ret;
+
+	ctx->is_guests = true;
+	atomic_fetch_add(&vm->num_contexts, 1);
+	ret = objtab_publish(vm->objtab, &ctx->obj);
+	if (ret) {
+		ctx->is_guests = false;
+		atomic_fetch_sub(&vm->num_contexts, 1);
+	}
+	return ret;
+}
+
 int alloc_context_exec(struct cmd *cmd)
 {
 	const struct hyv_req_alloc_context *req = cmd->req;
 	struct hyv_resp_alloc_context *resp = cmd->resp;
-	uint32_t index = le32toh(req->device);
+	int ret = device_find(cmd, req->device, req->reserved);
 	const struct udata *udata;
 	struct context *ctx;
 	uint64_t id;
-	int ret;
 
-	if (req->reserved || index >= cmd->vm->num_devices)
-		return -EINVAL;
-	udata = cmd_udata(cmd, cmd->vm->devices[index]);
-	if (!udata)
-		return -EOPNOTSUPP;
-	ret = context_open(cmd->vm, cmd->vm->devices[index], udata, &ctx);
 	if (ret)
 		return ret;
+	udata = cmd_udata(cmd, cmd->device);
+	if (!udata)
+		return -EOPNOTSUPP;
+	ret = context_open(cmd->vm, cmd->device, udata, &ctx);
+	if (ret)
+		return ret;
+	device_hold(cmd->vm, cmd->device);
 	id = ctx->obj.id;
 	ret = event_watch(cmd->vm->event, ctx);
-	if (ret) {
+	if (!ret)
+		ret = publish(ctx);
+	if (ret)
 		obj_put(cmd->vm->objtab, &ctx->obj);
-		return ret;
-	}
-	ctx->is_guests = true;
-	atomic_fetch_add(&cmd->vm->num_contexts, 1);
-	objtab_publish(cmd->vm->objtab, &ctx->obj);
-	resp->context = htole64(id);
-	return 0;
+	else
+		resp->context = htole64(id);
+	return ret;
 }
 
 int free_context_exec(struct cmd *cmd)
 {
 	struct obj *obj = cmd->target;
-	int ret = -ENOENT; /* another request did */
+	struct vm *vm = cmd->vm;
 
-	if (objtab_remove_context(cmd->vm->objtab, obj->context)) {
-		obj->context->freer = cmd;
-		ret = CMD_DEFERRED;
-	}
+	count_dying(obj->context);
+	if (!objtab_remove_context(vm->objtab, obj->context))
+		return context_await_end(cmd); /* another request did */
+	obj->context->freer = cmd;
 	cmd->target = NULL; /* context_close(), which answers, waits for this reference */
-	cmd_put_object(cmd, obj);
-	return ret;
+	obj_put(vm->objtab, obj);
+	return CMD_DEFERRED;
 }
 
-void context_free_all(struct vm *vm)
+void context_free_all(struct vm *vm, uint32_t device)
 {
-	struct context *ctx;
+	struct obj *obj;
 
-	while ((ctx = objtab_first_context(vm->objtab))) {
-		ctx->guest_is_gone = true;
-		objtab_remove_context(vm->objtab, ctx);
-		obj_put(vm->objtab, &ctx->obj);
+	while ((obj = objtab_first(vm->objtab, OBJ_CONTEXT, device))) {
+		if (device == DEVICE_ANY)
+			obj->context->guest_is_gone = true;
+		count_dying(obj->context);
+		objtab_remove_context(vm->objtab, obj->context);
+		obj_put(vm->objtab, obj);
 	}
 }

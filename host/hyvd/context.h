@@ -3,6 +3,7 @@
 #ifndef HYVD_CONTEXT_H
 #define HYVD_CONTEXT_H
 
+#include <pthread.h>
 #include "device.h"
 #include "limit.h"
 #include "objtab.h"
@@ -19,6 +20,7 @@
  * @children: published objects in it, guarded by the table's lock
  * @is_guests: not hyvd's own: counted in the VM
  * @guest_is_gone: nobody will give its window ranges back
+ * @is_dying: it is counted in struct dying
  * @closing: runs context_close() on the pool
  * @freer: the HYV_OP_FREE_CONTEXT that waits for the end, or NULL
  */
@@ -33,8 +35,24 @@ struct context {
 	struct obj_list children;
 	bool is_guests;
 	bool guest_is_gone;
+	bool is_dying;
 	struct job closing;
 	struct cmd *freer;
+};
+
+/**
+ * struct dying - contexts of the guest that are being closed, or will be soon
+ * @lock: guards the rest, and struct context.is_dying
+ * @num: how many
+ * @waiting: commands to be answered when there are none
+ *
+ * All zeros is none. The guest takes -ENOENT for "the host has it no more", and its memory for its own
+ * again. What it names may be in a context that it cannot find any more and that the host still has.
+ */
+struct dying {
+	pthread_mutex_t lock;
+	unsigned int num;
+	SLIST_HEAD(, cmd) waiting;
 };
 
 static inline struct context *context_of(struct obj *obj)
@@ -59,10 +77,27 @@ int context_open(struct vm *vm, struct device *dev, const struct udata *udata,
 		 struct context **out);
 
 /**
- * context_free_all() - free every context of the guest, as at the end of its life. They may go
- * later, on the pool.
+ * context_free_all() - free every context of the guest
+ * @device: id of the one that they are on; DEVICE_ANY: all of them, at the end of the guest's life
+ *
+ * They may go later, on the pool.
  */
-void context_free_all(struct vm *vm);
+void context_free_all(struct vm *vm, uint32_t device);
+
+/**
+ * context_wait() - a command names what there is not
+ *
+ * Return: true, and it is answered with -ENOENT when no context is dying; or false when none is now.
+ */
+bool context_wait(struct cmd *cmd);
+
+/**
+ * context_await_end() - what a command is about ends with its context, which is on a device that is
+ * going: it is answered with -ENOENT then
+ *
+ * Return: CMD_DEFERRED.
+ */
+int context_await_end(struct cmd *cmd);
 
 int alloc_context_exec(struct cmd *cmd);
 int free_context_exec(struct cmd *cmd);

@@ -7,10 +7,12 @@
  *   {"cmd": "show", "objects": true}          the same, with each object
  *   {"cmd": "stats"}                          counters of operations
  *   {"cmd": "limit", "set": {"qps": "100"}}   limits, values as in the configuration file
+ *   {"cmd": "attach", "device": "rxe1", "addresses": ["10.9.1.11/24"]}
+ *   {"cmd": "detach", "device": "rxe1", "force": true}
  *
  * An answer has "ok": true and what was asked for, or "ok": false and "error". Who may open the socket
  * may do all this. It runs on the event loop and never waits: a client that does not read its answer
- * is not read from either.
+ * is not read from either, nor is one that attaches or detaches, which is answered when that is done.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,7 +23,9 @@
 #include <unistd.h>
 #include "context.h"
 #include "control.h"
+#include "hotplug.h"
 #include "log.h"
+#include "options.h"
 #include "vm.h"
 
 #define MAX_CLIENTS 16
@@ -29,6 +33,8 @@
 
 /**
  * struct client - a connection
+ * @id: never another's
+ * @is_waiting: for control_done()
  * @in: what was read and not yet answered
  * @out: the answer under way, or NULL
  */
@@ -36,6 +42,8 @@ struct client {
 	struct control *control;
 	sd_event_source *source;
 	int fd;
+	uint64_t id;
+	bool is_waiting;
 	char in[MAX_REQUEST];
 	size_t in_len;
 	char *out;
@@ -51,6 +59,7 @@ struct control {
 	int fd;
 	uint64_t began;
 	unsigned int num_clients;
+	uint64_t last_client;
 	LIST_HEAD(, client) clients;
 };
 
@@ -75,16 +84,19 @@ static json_t *show_limits(struct limits *limits)
 	return all;
 }
 
-static json_t *show_devices(struct vm *vm)
+static json_t *show_devices(const struct vm *vm)
 {
 	json_t *all = json_array();
 	unsigned int i;
 
-	for (i = 0; i < vm->num_devices; i++) {
+	for (i = 0; i < HYV_MAX_DEVICES; i++) {
 		const struct device *dev = vm->devices[i];
-		uint64_t guid = dev->info.node_guid;
+		uint64_t guid;
 		char text[20];
 
+		if (!dev)
+			continue;
+		guid = dev->info.node_guid;
 		snprintf(text, sizeof(text), "%04x:%04x:%04x:%04x", (unsigned int)(guid >> 48),
 			 (unsigned int)(guid >> 32 & 0xffff), (unsigned int)(guid >> 16 & 0xffff),
 			 (unsigned int)(guid & 0xffff));
@@ -93,6 +105,17 @@ static json_t *show_devices(struct vm *vm)
 						"name", dev->name, "guid", text, "provider",
 						dev->provider->name, "uverbs", dev->uverbs_path));
 	}
+	return all;
+}
+
+static json_t *show_going(const struct hotplug *hotplug)
+{
+	json_t *all = json_array();
+	const char *name;
+	unsigned int i;
+
+	for (i = 0; (name = hotplug_going(hotplug, i)); i++)
+		json_array_append_new(all, json_string(name));
 	return all;
 }
 
@@ -137,8 +160,9 @@ static void show_object(const struct obj *obj, void *arg)
 	}
 }
 
-static json_t *show(struct control *control, const json_t *request, const char **error)
+static json_t *show(struct client *client, const json_t *request, const char **error)
 {
+	struct control *control = client->control;
 	struct vm *vm = control->vm;
 	bool objects = json_is_true(json_object_get(request, "objects"));
 	struct walk walk = { json_array(), objects ? json_array() : NULL };
@@ -146,12 +170,12 @@ static json_t *show(struct control *control, const json_t *request, const char *
 
 	(void)error;
 	objtab_walk(vm->objtab, show_object, &walk);
-	answer = json_pack("{s:s, s:s?, s:i, s:I, s:b, s:I, s:o, s:o, s:o}", "name", vm->name,
+	answer = json_pack("{s:s, s:s?, s:i, s:I, s:b, s:I, s:o, s:o, s:o, s:o}", "name", vm->name,
 			   "socket", vm->socket, "pid", (int)getpid(), "uptime_ns",
 			   (json_int_t)(stats_now() - control->began), "connected",
 			   vm->window_is_live, "window_size", (json_int_t)vm->window_size,
-			   "devices", show_devices(vm), "limits", show_limits(&vm->limits),
-			   "contexts", walk.contexts);
+			   "devices", show_devices(vm), "going", show_going(vm->hotplug), "limits",
+			   show_limits(&vm->limits), "contexts", walk.contexts);
 	if (walk.objects)
 		json_object_set_new(answer, "objects", walk.objects);
 	return answer;
@@ -169,24 +193,25 @@ static json_t *show_op(const struct stats_op *op)
 }
 
 /* buckets[i] counts what took less than 2^i microseconds; the last the rest */
-static json_t *stats(struct control *control, const json_t *request, const char **error)
+static json_t *stats(struct client *client, const json_t *request, const char **error)
 {
+	const struct vm *vm = client->control->vm;
 	json_t *ops = json_object();
 	unsigned int i;
 
 	(void)request;
 	(void)error;
 	for (i = 0; i < HYV_OP_COUNT; i++)
-		if (control->vm->stats.ops[i].count)
-			json_object_set_new(ops, stats_op_name(i),
-					    show_op(&control->vm->stats.ops[i]));
-	return json_pack("{s:s, s:o}", "name", control->vm->name, "ops", ops);
+		if (vm->stats.ops[i].count)
+			json_object_set_new(ops, stats_op_name(i), show_op(&vm->stats.ops[i]));
+	return json_pack("{s:s, s:o}", "name", vm->name, "ops", ops);
 }
 
 /* all of them or none */
-static json_t *limit(struct control *control, const json_t *request, const char **error)
+static json_t *limit(struct client *client, const json_t *request, const char **error)
 {
-	struct limits *limits = &control->vm->limits;
+	struct vm *vm = client->control->vm;
+	struct limits *limits = &vm->limits;
 	json_t *set = json_object_get(request, "set"), *value;
 	uint64_t wanted[LIMIT_COUNT];
 	bool is_wanted[LIMIT_COUNT] = { false };
@@ -215,22 +240,60 @@ static json_t *limit(struct control *control, const json_t *request, const char 
 		else
 			log_info("the limit of '%s' is %" PRIu64 " now", limit_name(i), wanted[i]);
 	}
-	return json_pack("{s:s, s:o}", "name", control->vm->name, "limits", show_limits(limits));
+	return json_pack("{s:s, s:o}", "name", vm->name, "limits", show_limits(limits));
 }
 
-/** struct command - @exec: its answer, or NULL and @error */
+static json_t *attach(struct client *client, const json_t *request, const char **error)
+{
+	const json_t *addresses = json_object_get(request, "addresses"), *address;
+	struct hotplug_attach what = {
+		.device = json_string_value(json_object_get(request, "device")),
+	};
+	size_t i;
+
+	*error = "'device' is the name of one; 'addresses' is a list of up to 32 of an IP each";
+	if (!what.device || (addresses && !json_is_array(addresses)) ||
+	    json_array_size(addresses) > VM_MAX_ADDRESSES)
+		return NULL;
+	json_array_foreach(addresses, i, address)
+	{
+		what.addresses[i] = json_string_value(address);
+		if (!what.addresses[i] || strlen(what.addresses[i]) >= OPTIONS_ADDRESS_LEN)
+			return NULL;
+		what.num_addresses++;
+	}
+	*error = "no memory";
+	client->is_waiting = !hotplug_attach(client->control->vm->hotplug, &what, client->id);
+	return NULL;
+}
+
+static json_t *detach(struct client *client, const json_t *request, const char **error)
+{
+	const char *device = json_string_value(json_object_get(request, "device"));
+	static char why[512]; /* until it is in the answer, which is next */
+
+	*error = "'device' is the name of one";
+	if (!device)
+		return NULL;
+	*error = why;
+	client->is_waiting = !hotplug_detach(client->control->vm->hotplug, device,
+					     json_is_true(json_object_get(request, "force")),
+					     client->id, why, sizeof(why));
+	return NULL;
+}
+
+/** struct command - @exec: its answer, or NULL and @error unless the client waits */
 struct command {
 	const char *name;
-	json_t *(*exec)(struct control *control, const json_t *request, const char **error);
+	json_t *(*exec)(struct client *client, const json_t *request, const char **error);
 };
 
 static const struct command commands[] = {
-	{ "show", show },
-	{ "stats", stats },
-	{ "limit", limit },
+	{ "show", show },     { "stats", stats },   { "limit", limit },
+	{ "attach", attach }, { "detach", detach },
 };
 
-static json_t *exec(struct control *control, const json_t *request, const char **error)
+static json_t *exec(struct client *client, const json_t *request, const char **error)
 {
 	const char *name = json_string_value(json_object_get(request, "cmd"));
 	size_t i;
@@ -238,32 +301,44 @@ static json_t *exec(struct control *control, const json_t *request, const char *
 	*error = "no memory";
 	for (i = 0; name && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(name, commands[i].name))
-			return commands[i].exec(control, request, error);
-	*error = "there is no such command: 'show', 'stats' and 'limit' are";
+			return commands[i].exec(client, request, error);
+	*error = "there is no such command: 'show', 'stats', 'limit', 'attach' and 'detach' are";
 	return NULL;
 }
 
-/* the answer to a line, with its newline, for the caller to free; NULL when there is no memory */
-static char *answer_to(struct control *control, const char *line, size_t len, size_t *out_len)
+/* let an answer be sent. @answer: taken over; NULL: @error. Return: 0 or -ENOMEM */
+static int put_answer(struct client *client, json_t *answer, const char *error)
 {
-	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL), *answer = NULL;
-	const char *error = "the request is no line of JSON";
 	char *text;
 
-	if (json_is_object(request))
-		answer = exec(control, request, &error);
 	if (answer)
 		json_object_set_new(answer, "ok", json_true());
 	else
 		answer = json_pack("{s:b, s:s}", "ok", 0, "error", error);
 	text = json_dumps(answer, JSON_COMPACT);
 	json_decref(answer);
-	json_decref(request);
 	if (!text)
-		return NULL;
-	*out_len = strlen(text) + 1;
-	text[*out_len - 1] = '\n'; /* jansson's NUL is not needed */
-	return text;
+		return -ENOMEM;
+	client->out = text;
+	client->out_sent = 0;
+	client->out_len = strlen(text) + 1;
+	text[client->out_len - 1] = '\n'; /* jansson's NUL is not needed */
+	return 0;
+}
+
+/* Return: 0, and there is an answer to the line or the client waits; or -ENOMEM */
+static int answer_line(struct client *client, const char *line, size_t len)
+{
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL), *answer = NULL;
+	const char *error = "the request is no line of JSON";
+	int ret = 0;
+
+	if (json_is_object(request))
+		answer = exec(client, request, &error);
+	if (!client->is_waiting)
+		ret = put_answer(client, answer, error);
+	json_decref(request);
+	return ret;
 }
 
 static void client_destroy(struct client *client)
@@ -299,27 +374,58 @@ static int client_answer(struct client *client)
 	int ret = client_send(client);
 	char *end;
 
-	while (ret > 0 && (end = memchr(client->in, '\n', client->in_len))) {
-		client->out_sent = 0;
-		client->out = answer_to(client->control, client->in, (size_t)(end - client->in),
-					&client->out_len);
-		if (!client->out)
+	while (ret > 0 && !client->is_waiting && (end = memchr(client->in, '\n', client->in_len))) {
+		if (answer_line(client, client->in, (size_t)(end - client->in)))
 			return -ENOMEM;
 		client->in_len -= (size_t)(end + 1 - client->in);
 		memmove(client->in, end + 1, client->in_len);
 		ret = client_send(client);
 	}
-	if (ret > 0 && client->in_len == sizeof(client->in))
+	if (ret > 0 && !client->is_waiting && client->in_len == sizeof(client->in))
 		return -EMSGSIZE;
 	return ret;
+}
+
+/* answer what can be, and wait for what comes next; the client may be gone after this */
+static void client_go_on(struct client *client)
+{
+	int ret = client_answer(client);
+
+	if (ret < 0)
+		client_destroy(client);
+	else
+		sd_event_source_set_io_events(client->source, !ret		 ? EPOLLOUT :
+							      client->is_waiting ? 0 :
+										   EPOLLIN);
+}
+
+void control_done(struct control *control, uint64_t id, const char *device, const char *error)
+{
+	struct client *client;
+
+	if (!id)
+		return;
+	LIST_FOREACH(client, &control->clients, others)
+		if (client->id == id && client->is_waiting)
+			break;
+	if (!client)
+		return;
+	client->is_waiting = false;
+	if (put_answer(client,
+		       error ? NULL :
+			       json_pack("{s:s, s:s}", "name", control->vm->name, "device", device),
+		       error))
+		client_destroy(client);
+	else
+		client_go_on(client);
 }
 
 static int client_ready(sd_event_source *source, int fd, uint32_t revents, void *arg)
 {
 	struct client *client = arg;
 	ssize_t n;
-	int ret;
 
+	(void)source;
 	if (revents & EPOLLIN) {
 		n = recv(fd, client->in + client->in_len, sizeof(client->in) - client->in_len,
 			 MSG_DONTWAIT);
@@ -329,11 +435,10 @@ static int client_ready(sd_event_source *source, int fd, uint32_t revents, void 
 		}
 		client->in_len += n > 0 ? (size_t)n : 0;
 	}
-	ret = client_answer(client);
-	if (ret < 0 || revents & EPOLLERR)
+	if (revents & EPOLLERR || (client->is_waiting && revents & EPOLLHUP))
 		client_destroy(client);
 	else
-		sd_event_source_set_io_events(source, ret ? EPOLLIN : EPOLLOUT);
+		client_go_on(client);
 	return 0;
 }
 
@@ -355,6 +460,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *a
 		return 0;
 	}
 	client->control = control;
+	client->id = ++control->last_client;
 	client->fd = sock;
 	control->num_clients++;
 	LIST_INSERT_HEAD(&control->clients, client, others);

@@ -3,6 +3,8 @@
 #ifndef HYVD_CONTROL_H
 #define HYVD_CONTROL_H
 
+#include <stdint.h>
+
 struct control;
 struct vm;
 
@@ -16,5 +18,13 @@ struct vm;
 int control_create(struct control **out, struct vm *vm, int listen_fd);
 
 void control_destroy(struct control *control);
+
+/**
+ * control_done() - what a client has asked for is done
+ * @client: who; 0 for nobody; it may have gone
+ * @device: name of the device that it was about
+ * @error: why it failed, or NULL
+ */
+void control_done(struct control *control, uint64_t client, const char *device, const char *error);
 
 #endif

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Host RDMA devices: taking one into use at start, and the guest's questions about it. Questions
- * are answered through a uverbs context of hyvd's own, but for those that depend on who asks.
+ * Host RDMA devices: taking one into use and giving it up again (hotplug.c says when), and the guest's
+ * questions about it. Questions are answered through a uverbs context of hyvd's own, but for those that
+ * depend on who asks.
+ *
+ * The guest finds a device in a slot, and names it by its id. One that has left its slot lives on until
+ * the last that uses it is done; then hyvd's own context is closed, and with that the device.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +15,7 @@
 #include "context.h"
 #include "event.h"
 #include "gid.h"
+#include "hotplug.h"
 #include "log.h"
 #include "netlink.h"
 
@@ -41,13 +46,10 @@ static int open_own_context(struct vm *vm, struct device *dev)
 			strerror(-ret));
 		return ret;
 	}
-	ret = event_watch(vm->event, dev->own);
-	if (ret)
-		obj_put(vm->objtab, &dev->own->obj);
-	return ret;
+	return event_watch(vm->event, dev->own);
 }
 
-int device_open(struct vm *vm, const char *name)
+int device_open(struct vm *vm, const char *name, struct device **out)
 {
 	struct netlink_rdma_device found = { 0 };
 	struct device *dev;
@@ -55,10 +57,6 @@ int device_open(struct vm *vm, const char *name)
 	unsigned int i;
 	int ret;
 
-	if (vm->num_devices == HYV_MAX_DEVICES) {
-		log_err("'%s' is one device too many: a VM can have %u", name, HYV_MAX_DEVICES);
-		return -E2BIG;
-	}
 	log_about(name, 0);
 	ret = netlink_find(name, &found, known, sizeof(known));
 	if (ret)
@@ -66,12 +64,13 @@ int device_open(struct vm *vm, const char *name)
 	dev = calloc(1, sizeof(*dev));
 	if (!dev)
 		return -ENOMEM;
-	dev->index = vm->num_devices;
+	dev->refs = 1;
+	dev->id = atomic_fetch_add(&vm->next_device_id, 1);
 	dev->info = found;
 	snprintf(dev->name, sizeof(dev->name), "%s", name);
 	snprintf(dev->uverbs_path, sizeof(dev->uverbs_path), "/dev/infiniband/%s", found.uverbs);
 	for (i = 0; i < DEVICE_MAX_PORTS; i++) {
-		dev->port_events[i].device = dev->index;
+		dev->port_events[i].device = dev->id;
 		dev->port_events[i].port = i + 1;
 	}
 	dev->provider = hyv_provider_find(found.driver_id, found.abi_version);
@@ -86,29 +85,98 @@ int device_open(struct vm *vm, const char *name)
 	} else {
 		ret = open_own_context(vm, dev);
 	}
-	if (ret) {
-		free(dev);
-		return ret;
+	if (ret)
+		device_put(vm, dev);
+	else
+		*out = dev;
+	return ret;
+}
+
+int device_plug(struct vm *vm, struct device *dev)
+{
+	unsigned int i, slot = HYV_MAX_DEVICES;
+
+	for (i = 0; i < HYV_MAX_DEVICES; i++) {
+		if (!vm->devices[i] && slot == HYV_MAX_DEVICES)
+			slot = i;
+		if (vm->devices[i] && !strcmp(vm->devices[i]->name, dev->name)) {
+			log_err("the VM has '%s' already", dev->name);
+			return -EEXIST;
+		}
 	}
-	vm->devices[vm->num_devices++] = dev;
-	log_info("device %u: %s (%s), %s", dev->index, dev->name, dev->provider->name,
+	if (slot == HYV_MAX_DEVICES) {
+		log_err("'%s' is one device too many: a VM can have %u", dev->name,
+			HYV_MAX_DEVICES);
+		return -E2BIG;
+	}
+	dev->slot = slot;
+	pthread_mutex_lock(&vm->lock);
+	vm->devices[slot] = dev;
+	pthread_mutex_unlock(&vm->lock);
+	log_about(dev->name, 0);
+	log_info("device %u: %s (%s), %s", dev->slot, dev->name, dev->provider->name,
 		 dev->uverbs_path);
 	log_about(NULL, 0);
 	return 0;
 }
 
-void device_close(struct vm *vm, struct device *dev)
+void device_unplug(struct vm *vm, struct device *dev)
 {
-	obj_put(vm->objtab, &dev->own->obj);
+	unsigned int i;
+
+	gid_remove_addresses(vm, dev);
+	pthread_mutex_lock(&vm->lock);
+	vm->devices[dev->slot] = NULL;
+	pthread_mutex_unlock(&vm->lock);
+	atomic_store(&dev->is_going, true);
+	if (dev->own)
+		event_unwatch(vm->event, dev->own);
+	for (i = 0; i < DEVICE_MAX_PORTS; i++)
+		objtab_hush(vm->objtab, &dev->port_events[i]);
+	device_put(vm, dev);
+}
+
+void device_hold(struct vm *vm, struct device *dev)
+{
+	pthread_mutex_lock(&vm->lock);
+	dev->refs++;
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void device_put(struct vm *vm, struct device *dev)
+{
+	bool last;
+
+	pthread_mutex_lock(&vm->lock);
+	last = !--dev->refs;
+	pthread_mutex_unlock(&vm->lock);
+	if (last && dev->own)
+		obj_put(vm->objtab, &dev->own->obj);
+	else if (last)
+		hotplug_gone(vm->hotplug, dev);
+}
+
+void device_free(struct device *dev)
+{
 	gid_free(dev);
 	free(dev);
 }
 
-struct device *device_find(const struct cmd *cmd, __le32 index, __le32 reserved)
+int device_find(struct cmd *cmd, __le32 id, __le32 reserved)
 {
-	return !reserved && le32toh(index) < cmd->vm->num_devices ?
-		       cmd->vm->devices[le32toh(index)] :
-		       NULL;
+	struct vm *vm = cmd->vm;
+	unsigned int i;
+
+	if (reserved)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->lock);
+	for (i = 0; i < HYV_MAX_DEVICES && !cmd->device; i++)
+		if (vm->devices[i] && vm->devices[i]->id == le32toh(id))
+			cmd->device = vm->devices[i];
+	if (cmd->device)
+		cmd->device->refs++;
+	pthread_mutex_unlock(&vm->lock);
+	return cmd->device ? 0 : -ENODEV;
 }
 
 /* /sys/class/infiniband/<dev>/<file>, first line. Return: 0 or a negative errno */
@@ -150,15 +218,21 @@ int get_device_exec(struct cmd *cmd)
 {
 	const struct hyv_req_get_device *req = cmd->req;
 	struct hyv_resp_get_device *resp = cmd->resp;
-	struct device *dev = device_find(cmd, req->device, req->reserved);
+	uint32_t slot = le32toh(req->slot);
 	struct ib_uverbs_query_port_resp port;
+	struct device *dev;
 	int ret;
 
-	if (!dev)
+	if (req->reserved || slot >= HYV_MAX_DEVICES)
 		return -EINVAL;
+	dev = cmd->vm->devices
+		      [slot]; /* this is the event loop's thread: it stays there meanwhile */
+	if (!dev)
+		return -ENODEV;
 	ret = query_port(dev, 1, &port);
 	if (ret)
 		return ret;
+	resp->id = htole32(dev->id);
 	resp->node_guid = htobe64(dev->info.node_guid);
 	resp->driver_id = htole32(dev->info.driver_id);
 	resp->abi_version = htole32(dev->info.abi_version);
@@ -233,25 +307,25 @@ static void fill_device_attr(struct hyv_resp_query_device *resp,
 int query_device_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_device *req = cmd->req;
-	struct device *dev = device_find(cmd, req->device, req->reserved);
 	struct ib_uverbs_ex_query_device in = { 0 };
 	struct ib_uverbs_ex_query_device_resp out = { 0 };
 	const struct udata *udata;
 	struct obj *asking = NULL;
 	struct context *ctx;
-	int ret = -EINVAL;
+	int ret = device_find(cmd, req->device, req->reserved);
 
-	if (!dev)
-		return -EINVAL;
+	if (ret)
+		return ret;
+	ret = -EINVAL;
 	if (req->context) {
 		asking = cmd_get_object(cmd, req->context, OBJ_CONTEXT);
 		if (!asking)
 			return -ENOENT;
-		if (asking->context->device != dev)
+		if (asking->context->device != cmd->device)
 			goto out;
 	}
-	ctx = asking ? asking->context : dev->own;
-	udata = cmd_udata(cmd, dev);
+	ctx = asking ? asking->context : cmd->device->own;
+	udata = cmd_udata(cmd, cmd->device);
 	ret = -EOPNOTSUPP;
 	if (!udata)
 		goto out;
@@ -271,13 +345,11 @@ int query_port_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_port *req = cmd->req;
 	struct hyv_resp_query_port *resp = cmd->resp;
-	struct device *dev = device_find(cmd, req->device, 0);
 	struct ib_uverbs_query_port_resp out = { 0 };
-	int ret;
+	int ret = device_find(cmd, req->device, 0);
 
-	if (!dev)
-		return -EINVAL;
-	ret = query_port(dev, le32toh(req->port), &out);
+	if (!ret)
+		ret = query_port(cmd->device, le32toh(req->port), &out);
 	if (ret)
 		return ret;
 	resp->port_cap_flags = htole32(out.port_cap_flags);
@@ -323,19 +395,18 @@ int query_gid_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_gid *req = cmd->req;
 	struct hyv_resp_query_gid *resp = cmd->resp;
-	struct device *dev = device_find(cmd, req->device, req->reserved);
 	uint32_t port = le32toh(req->port), index = le32toh(req->index), next = index;
 	struct ib_uverbs_gid_entry entry = { 0 }, other;
-	int ret;
+	int ret = device_find(cmd, req->device, req->reserved);
 
-	if (!dev)
-		return -EINVAL;
-	ret = query_gid_entry(dev, port, index, &entry);
+	if (ret)
+		return ret;
+	ret = query_gid_entry(cmd->device, port, index, &entry);
 	if (ret && ret != -ENODATA)
 		return ret;
 	memcpy(resp->gid, entry.gid, sizeof(resp->gid));
 	resp->type = htole32(entry.gid_type);
-	while (query_gid_entry(dev, port, ++next, &other) == -ENODATA)
+	while (query_gid_entry(cmd->device, port, ++next, &other) == -ENODATA)
 		; /* ends at the end of the table */
 	resp->next = htole32(next);
 	return 0;
@@ -345,15 +416,14 @@ int query_pkey_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_pkey *req = cmd->req;
 	struct hyv_resp_query_pkey *resp = cmd->resp;
-	struct device *dev = device_find(cmd, req->device, req->reserved);
+	int ret = device_find(cmd, req->device, req->reserved);
 	char file[64], line[32];
-	int ret;
 
-	if (!dev)
-		return -EINVAL;
+	if (ret)
+		return ret;
 	/* uverbs has no command for it */
 	snprintf(file, sizeof(file), "ports/%u/pkeys/%u", le32toh(req->port), le32toh(req->index));
-	ret = read_sysfs(dev, file, line, sizeof(line));
+	ret = read_sysfs(cmd->device, file, line, sizeof(line));
 	if (ret)
 		return ret == -ENOENT ? -EINVAL : ret;
 	resp->pkey = htole16((uint16_t)strtoul(line, NULL, 16));

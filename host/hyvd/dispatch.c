@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include "cm.h"
 #include "cmd.h"
+#include "context.h"
 #include "datagram.h"
 #include "dispatch.h"
 #include "gid.h"
@@ -138,6 +139,8 @@ static void cmd_free(struct cmd *cmd)
 {
 	cmd->dispatch->num_taken--;
 	cmd_put_object(cmd, cmd->target);
+	if (cmd->device)
+		device_put(cmd->vm, cmd->device);
 	free(cmd->chain);
 	free(cmd->readable);
 	free(cmd->writable);
@@ -365,6 +368,8 @@ static void start(struct dispatch *dispatch, const struct vring_chain *chain)
 		log_guest("%s: malformed request (%s): refused", cmd->op->name, strerror(-status));
 	else
 		status = cmd_find_target(cmd);
+	if (status == -ENOENT && context_wait(cmd))
+		return;
 	if (!status && !(cmd->op->flags & HYV_OP_FAST)) {
 		pool_submit(dispatch->vm->pool, &cmd->job);
 		return;

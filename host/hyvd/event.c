@@ -59,6 +59,12 @@ int event_watch(struct event *event, struct context *ctx)
 	return ret ? ret : add_file(event, ctx->comp_fd, ctx->obj.id << 1 | 1);
 }
 
+void event_unwatch(struct event *event, struct context *ctx)
+{
+	epoll_ctl(event->epoll_fd, EPOLL_CTL_DEL, ctx->async_fd, NULL);
+	epoll_ctl(event->epoll_fd, EPOLL_CTL_DEL, ctx->comp_fd, NULL);
+}
+
 static bool is_object_event(uint32_t type)
 {
 	return type < 64 && OBJECT_EVENTS >> type & 1;
@@ -118,15 +124,14 @@ static struct context *find_context(struct event *event, uint64_t id)
 	struct obj *obj = objtab_get(vm->objtab, id, OBJ_CONTEXT);
 	unsigned int i;
 
-	if (obj)
-		return obj->context;
-	for (i = 0; i < vm->num_devices; i++) {
-		if (vm->devices[i]->own->obj.id == id) {
-			obj_get(vm->objtab, &vm->devices[i]->own->obj);
-			return vm->devices[i]->own;
+	/* the slots are this thread's to change: a device in one has its own context */
+	for (i = 0; i < HYV_MAX_DEVICES && !obj; i++) {
+		if (vm->devices[i] && vm->devices[i]->own->obj.id == id) {
+			obj = &vm->devices[i]->own->obj;
+			obj_get(vm->objtab, obj);
 		}
 	}
-	return NULL;
+	return obj ? obj->context : NULL;
 }
 
 static int files_ready(sd_event_source *source, int fd, uint32_t revents, void *arg)
@@ -147,6 +152,8 @@ static int files_ready(sd_event_source *source, int fd, uint32_t revents, void *
 			read_completions(event, ctx);
 		else
 			read_async(event, ctx);
+		if (ready[i].events & EPOLLERR) /* its device has gone: nothing more will come */
+			event_unwatch(event, ctx);
 		obj_put(event->vm->objtab, &ctx->obj);
 	}
 	event_kick(event);
@@ -169,9 +176,7 @@ void event_kick(struct event *event)
 			log_guest("the guest's event buffer is too small: ignored");
 		} else if (objtab_next_event(event->vm->objtab, &about, &completion, &code)) {
 			out = (struct hyv_event){
-				.type = htole32(!completion ? HYV_EVENT_ASYNC :
-						about.is_cm ? HYV_EVENT_CM :
-							      HYV_EVENT_COMPLETION),
+				.type = htole32(!completion ? HYV_EVENT_ASYNC : about.type),
 				.device = htole32(about.device),
 				.object = htole64(about.object),
 				.code = htole32(completion ? 0 : code),

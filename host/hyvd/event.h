@@ -18,6 +18,9 @@ void event_destroy(struct event *event);
  */
 int event_watch(struct event *event, struct context *ctx);
 
+/** event_unwatch() - read them no more; the context is still open */
+void event_unwatch(struct event *event, struct context *ctx);
+
 /** event_kick() - the guest has given buffers: send what is due. On the event loop's thread. */
 void event_kick(struct event *event);
 

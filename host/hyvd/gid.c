@@ -192,54 +192,97 @@ static bool has_address(const struct device *dev, const struct address *address)
 	struct guest_gid gid = { .type = IB_UVERBS_GID_TYPE_ROCE_V2 };
 	struct ib_uverbs_gid_entry entry;
 
+	if (!dev)
+		return false;
 	if (device_is_iwarp(dev))
 		return netdev_has(dev, address);
 	memcpy(gid.gid, address->gid, sizeof(gid.gid));
 	return find_on_host(dev, 0, &gid, &entry);
 }
 
-static struct device *find_device_with(struct vm *vm, const struct address *address)
+/* Return: @dev if it has the address, or for NULL the one in a slot that has; NULL if none has */
+static struct device *find_device_with(struct vm *vm, struct device *dev,
+				       const struct address *address)
 {
 	unsigned int i;
 
-	for (i = 0; i < vm->num_devices; i++)
+	if (dev)
+		return has_address(dev, address) ? dev : NULL;
+	for (i = 0; i < HYV_MAX_DEVICES; i++)
 		if (has_address(vm->devices[i], address))
 			return vm->devices[i];
 	return NULL;
 }
 
-int gid_add_address(struct vm *vm, const char *text)
+static int keep_address(struct vm *vm, const struct address *address)
 {
-	struct address *address = &vm->addresses[vm->num_addresses];
-	struct device *dev;
+	int ret = -E2BIG;
 
-	if (vm->num_addresses == VM_MAX_ADDRESSES) {
-		log_err("'%s' is one address too many: a VM can have %u", text, VM_MAX_ADDRESSES);
-		return -E2BIG;
+	pthread_mutex_lock(&vm->lock);
+	if (vm->num_addresses < VM_MAX_ADDRESSES) {
+		vm->addresses[vm->num_addresses++] = *address;
+		ret = 0;
 	}
-	if (!gid_parse_address(text, address)) {
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int gid_add_address(struct vm *vm, struct device *dev, const char *text)
+{
+	struct address address;
+	struct device *found;
+
+	if (!gid_parse_address(text, &address)) {
 		log_err("'%s' is not an IP address, with /LEN or without, that is more than link-local",
 			text);
 		return -EINVAL;
 	}
-	dev = find_device_with(vm, address);
-	if (!dev) {
-		log_err("address '%s' is on the netdev of no device of this VM: 'ip address add %s dev NETDEV' first",
-			text, text);
+	found = find_device_with(vm, dev, &address);
+	if (!found) {
+		log_err("address '%s' is on the netdev of no device of this VM%s%s: 'ip address add %s dev NETDEV' first",
+			text, dev ? " called " : "", dev ? dev->name : "", text);
 		return -EADDRNOTAVAIL;
 	}
-	if (!dev->gids && !device_is_iwarp(dev)) {
-		dev->gids = calloc(1, sizeof(*dev->gids));
-		if (!dev->gids)
+	if (!found->gids && !device_is_iwarp(found)) {
+		found->gids = calloc(1, sizeof(*found->gids));
+		if (!found->gids)
 			return -ENOMEM;
-		pthread_mutex_init(&dev->gids->lock, NULL);
+		pthread_mutex_init(&found->gids->lock, NULL);
 	}
-	if (!address->prefix_len)
-		address->prefix_len = find_prefix_len(address);
-	address->device = dev;
-	vm->num_addresses++;
-	log_info("address %s: on device %u, %s", text, dev->index, dev->name);
+	if (!address.prefix_len)
+		address.prefix_len = find_prefix_len(&address);
+	address.device = found;
+	if (keep_address(vm, &address)) {
+		log_err("'%s' is one address too many: a VM can have %u", text, VM_MAX_ADDRESSES);
+		return -E2BIG;
+	}
+	log_info("address %s: on %s", text, found->name);
 	return 0;
+}
+
+void gid_remove_addresses(struct vm *vm, const struct device *dev)
+{
+	unsigned int i, left = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	for (i = 0; i < vm->num_addresses; i++)
+		if (vm->addresses[i].device != dev)
+			vm->addresses[left++] = vm->addresses[i];
+	vm->num_addresses = left;
+	pthread_mutex_unlock(&vm->lock);
+}
+
+unsigned int gid_addresses(struct vm *vm, const struct device *dev,
+			   struct address out[VM_MAX_ADDRESSES])
+{
+	unsigned int i, num = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	for (i = 0; i < vm->num_addresses; i++)
+		if (vm->addresses[i].device == dev)
+			out[num++] = vm->addresses[i];
+	pthread_mutex_unlock(&vm->lock);
+	return num;
 }
 
 void gid_free(struct device *dev)
@@ -251,17 +294,18 @@ void gid_free(struct device *dev)
 	dev->gids = NULL;
 }
 
-bool gid_is_allowed(const struct vm *vm, const struct device *dev, const uint8_t gid[16])
+bool gid_is_allowed(struct vm *vm, const struct device *dev, const uint8_t gid[16])
 {
-	unsigned int i;
+	struct address addresses[VM_MAX_ADDRESSES];
+	unsigned int num = gid_addresses(vm, dev, addresses), i;
 
-	for (i = 0; i < vm->num_addresses; i++)
-		if (vm->addresses[i].device == dev && !memcmp(vm->addresses[i].gid, gid, 16))
+	for (i = 0; i < num; i++)
+		if (!memcmp(addresses[i].gid, gid, 16))
 			return true;
 	return false;
 }
 
-int gid_to_host(const struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index)
+int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index)
 {
 	struct ib_uverbs_gid_entry entry;
 	struct guest_gid gid;
@@ -319,8 +363,8 @@ void gid_forget_guest(struct vm *vm)
 	struct gid_map *map;
 	unsigned int i;
 
-	for (i = 0; i < vm->num_devices; i++) {
-		map = vm->devices[i]->gids;
+	for (i = 0; i < HYV_MAX_DEVICES; i++) {
+		map = vm->devices[i] ? vm->devices[i]->gids : NULL;
 		if (!map)
 			continue;
 		pthread_mutex_lock(&map->lock);
@@ -332,38 +376,37 @@ void gid_forget_guest(struct vm *vm)
 int get_address_exec(struct cmd *cmd)
 {
 	const struct hyv_req_get_address *req = cmd->req;
-	const struct device *dev = device_find(cmd, req->device, 0);
 	struct hyv_resp_get_address *resp = cmd->resp;
+	struct address addresses[VM_MAX_ADDRESSES];
 	uint32_t index = le32toh(req->index);
-	unsigned int i;
+	int ret = device_find(cmd, req->device, 0);
 
-	if (!dev)
-		return -EINVAL;
-	for (i = 0; i < cmd->vm->num_addresses; i++) {
-		const struct address *address = &cmd->vm->addresses[i];
-
-		if (address->device != dev || index--)
-			continue;
-		memcpy(resp->gid, address->gid, sizeof(resp->gid));
-		resp->prefix_len = htole32(address->prefix_len);
-		return 0;
-	}
-	return -ENODATA;
+	if (ret)
+		return ret;
+	if (index >= gid_addresses(cmd->vm, cmd->device, addresses))
+		return -ENODATA;
+	memcpy(resp->gid, addresses[index].gid, sizeof(resp->gid));
+	resp->prefix_len = htole32(addresses[index].prefix_len);
+	return 0;
 }
 
 int set_gid_exec(struct cmd *cmd)
 {
 	const struct hyv_req_set_gid *req = cmd->req;
-	const struct device *dev = device_find(cmd, req->device, 0);
 	uint32_t port = le32toh(req->port), index = le32toh(req->index);
+	int ret = device_find(cmd, req->device, 0);
 	struct guest_gid *entry;
+	struct gid_map *map;
 
-	if (!dev || !dev->gids || !port || port > DEVICE_MAX_PORTS || index >= HYV_NUM_GIDS)
+	if (ret)
+		return ret;
+	map = cmd->device->gids;
+	if (!map || !port || port > DEVICE_MAX_PORTS || index >= HYV_NUM_GIDS)
 		return -EINVAL;
-	pthread_mutex_lock(&dev->gids->lock);
-	entry = &dev->gids->entries[port - 1][index];
+	pthread_mutex_lock(&map->lock);
+	entry = &map->entries[port - 1][index];
 	memcpy(entry->gid, req->gid, sizeof(entry->gid));
 	entry->type = le32toh(req->type);
-	pthread_mutex_unlock(&dev->gids->lock);
+	pthread_mutex_unlock(&map->lock);
 	return 0;
 }

@@ -22,7 +22,7 @@ struct vm;
 struct address {
 	uint8_t gid[16];
 	uint32_t prefix_len;
-	const struct device *device;
+	struct device *device;
 };
 
 extern const uint8_t gid_v4_prefix[12]; /* then comes the IPv4 address, RFC 4291 2.5.5.2 */
@@ -44,15 +44,22 @@ bool gid_parse_address(const char *text, struct address *address);
 
 /**
  * gid_add_address() - give the VM an address
- * @vm: its devices are open
+ * @dev: the device that must have it, which the guest cannot find yet; NULL for one of those in slots
  * @text: IP address, with /LEN or not
  *
  * Return: 0, or a negative errno after a message that says what is wrong and what to do.
  */
-int gid_add_address(struct vm *vm, const char *text);
+int gid_add_address(struct vm *vm, struct device *dev, const char *text);
+
+/** gid_remove_addresses() - take the VM's addresses on @dev back */
+void gid_remove_addresses(struct vm *vm, const struct device *dev);
+
+/** gid_addresses() - copy the VM's addresses on @dev. Return: how many there are */
+unsigned int gid_addresses(struct vm *vm, const struct device *dev,
+			   struct address out[VM_MAX_ADDRESSES]);
 
 /** gid_is_allowed() - Return: whether @gid is an address of the VM on @dev */
-bool gid_is_allowed(const struct vm *vm, const struct device *dev, const uint8_t gid[16]);
+bool gid_is_allowed(struct vm *vm, const struct device *dev, const uint8_t gid[16]);
 
 /**
  * gid_to_host() - the host's index of a GID of the guest's table
@@ -61,7 +68,7 @@ bool gid_is_allowed(const struct vm *vm, const struct device *dev, const uint8_t
  * Any thread. Return: 0; -EINVAL for an empty entry; -EADDRNOTAVAIL for an address that is not the
  * VM's or that the host does not have any more.
  */
-int gid_to_host(const struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index);
+int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index);
 
 /** gid_to_guest() - the opposite. Return: the guest's index, 0 if it has none for that GID */
 uint8_t gid_to_guest(const struct device *dev, uint8_t port, uint8_t index);

@@ -32,6 +32,8 @@ static bool log_journal;
 
 static __thread const char *about_device;
 static __thread uint64_t about_object;
+static __thread char *caught;
+static __thread size_t caught_len;
 
 /* Protects every struct log_ratelimit. */
 static pthread_mutex_t ratelimit_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -120,10 +122,21 @@ print_line(const char *journal_prefix, const char *word, const char *fmt, va_lis
 		return;
 }
 
+void log_catch(char *buf, size_t len)
+{
+	caught = buf;
+	caught_len = len;
+}
+
 void log_err(const char *fmt, ...)
 {
 	va_list ap;
 
+	if (caught) {
+		va_start(ap, fmt);
+		vsnprintf(caught, caught_len, fmt, ap);
+		va_end(ap);
+	}
 	va_start(ap, fmt);
 	print_line(SD_ERR, "error: ", fmt, ap);
 	va_end(ap);

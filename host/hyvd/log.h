@@ -31,6 +31,12 @@ void log_init(const char *name, bool verbose);
  */
 void log_about(const char *device, uint64_t object);
 
+/**
+ * log_catch() - this thread's log_err() leaves its text, cut to @len bytes, in @buf too, until this is
+ * called with NULL
+ */
+void log_catch(char *buf, size_t len);
+
 void log_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -27,6 +27,7 @@
 #include "cm.h"
 #include "control.h"
 #include "dispatch.h"
+#include "hotplug.h"
 #include "log.h"
 #include "options.h"
 #include "sandbox.h"
@@ -178,7 +179,9 @@ static int vm_init(struct vm *vm)
 	if (!vm->objtab)
 		return -ENOMEM;
 	ret = event_create(&vm->event, vm);
-	return ret ? ret : dispatch_create(&vm->dispatch, vm);
+	if (!ret)
+		ret = dispatch_create(&vm->dispatch, vm);
+	return ret ? ret : hotplug_create(&vm->hotplug, vm);
 }
 
 /* Return: 0 or a negative errno */
@@ -194,6 +197,19 @@ static int vm_control(struct vm *vm, const struct options *opt)
 	ret = control_create(&vm->control, vm, fd);
 	if (ret)
 		close(fd);
+	return ret;
+}
+
+static int add_device(struct vm *vm, const char *name)
+{
+	struct device *dev;
+	int ret = device_open(vm, name, &dev);
+
+	if (ret)
+		return ret;
+	ret = device_plug(vm, dev);
+	if (ret)
+		device_put(vm, dev);
 	return ret;
 }
 
@@ -213,20 +229,18 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 	int ret;
 
 	for (i = 0; i < opt->num_devices; i++) {
-		ret = device_open(vm, opt->devices[i]);
+		ret = add_device(vm, opt->devices[i]);
 		if (ret)
 			return ret;
 	}
 	for (i = 0; i < opt->num_addresses; i++) {
-		ret = gid_add_address(vm, opt->addresses[i]);
+		ret = gid_add_address(vm, NULL, opt->addresses[i]);
 		if (ret)
 			return ret;
 	}
-	if (opt->num_addresses) {
-		ret = cm_create(&vm->cm, vm);
-		if (ret)
-			return ret;
-	}
+	ret = cm_create(&vm->cm, vm, opt->num_addresses);
+	if (ret)
+		return ret;
 	vm->window_size = opt->window_size;
 	ret = doorbell_create(&vm->doorbell, vm, (unsigned int)opt->poll_us);
 	if (!ret)
@@ -245,18 +259,17 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 /* in the opposite order; parts that were not made are NULL */
 static void vm_exit(struct vm *vm)
 {
-	unsigned int i;
-
 	if (vm->control)
 		control_destroy(vm->control);
 	if (vm->vu)
 		vu_dev_destroy(vm->vu);
-	for (i = 0; i < vm->num_devices; i++)
-		device_close(vm, vm->devices[i]);
 	if (vm->pool)
-		pool_destroy(vm->pool); /* the last contexts are closed here */
+		pool_destroy(vm->pool); /* the guest's last contexts are closed here */
+	vm->pool = NULL;
 	if (vm->cm)
 		cm_destroy(vm->cm);
+	if (vm->hotplug)
+		hotplug_destroy(vm->hotplug); /* and the devices here */
 	if (vm->window)
 		window_destroy(vm->window);
 	if (vm->doorbell)

@@ -304,6 +304,8 @@ int dereg_mr_exec(struct cmd *cmd)
 	if (atomic_flag_test_and_set(&mr->is_changing))
 		return -EBUSY;
 	ret = object_destroy(cmd, &dereg_mr);
+	if (ret == CMD_DEFERRED)
+		return ret;
 	if (ret)
 		atomic_flag_clear(&mr->is_changing);
 	else

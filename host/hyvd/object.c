@@ -48,6 +48,9 @@ int object_destroy(struct cmd *cmd, const struct destroy_method *how)
 	if (atomic_exchange(&cmd->target->is_going, true))
 		return -EBUSY;
 	ret = destroy_on_host(cmd->target, how);
+	/* that device's driver has been told to destroy everything, and may not have done so yet */
+	if (ret == -EIO && atomic_load(&obj_device(cmd->target)->is_going))
+		return context_await_end(cmd);
 	if (!ret)
 		objtab_remove(cmd->vm->objtab, cmd->target);
 	else

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <hyv/wire.h>
 #include "context.h"
 #include "objtab.h"
 
@@ -55,12 +56,28 @@ void obj_init(struct objtab *tab, struct obj *obj, enum obj_type type, struct co
 	obj->release = release;
 	obj->refs = 1;
 	obj->events.object = obj->id;
-	obj->events.is_cm = type == OBJ_CM;
+	obj->events.type = type == OBJ_CM ? HYV_EVENT_CM : HYV_EVENT_COMPLETION;
 	if (context) {
 		context->obj.refs++;
-		obj->events.device = context->device->index;
+		obj->events.device = context->device->id;
 	}
 	pthread_mutex_unlock(&tab->lock);
+}
+
+struct device *obj_device(const struct obj *obj)
+{
+	return obj->context ? obj->context->device : obj->device;
+}
+
+/*
+ * Whoever frees what is on a device that is going sets @is_going first: each object is published
+ * before, and found, or not at all. In a context that is there already, objects may still be made.
+ */
+static bool comes_too_late(const struct obj *obj)
+{
+	bool is_in_context = obj->type != OBJ_CONTEXT && obj->context;
+
+	return !is_in_context && atomic_load(&obj_device(obj)->is_going);
 }
 
 int objtab_publish(struct objtab *tab, struct obj *obj)
@@ -68,6 +85,10 @@ int objtab_publish(struct objtab *tab, struct obj *obj)
 	int ret = 0;
 
 	pthread_mutex_lock(&tab->lock);
+	if (comes_too_late(obj)) {
+		ret = -ENODEV;
+		goto out;
+	}
 	if (obj->type == OBJ_CONTEXT) {
 		TAILQ_INSERT_TAIL(&tab->contexts, obj, sibling);
 	} else if (!obj->context) {
@@ -122,6 +143,15 @@ void obj_put(struct objtab *tab, struct obj *obj)
 }
 
 /* with the lock held */
+static void hush(struct objtab *tab, struct event_source *source)
+{
+	if (source->is_pending)
+		TAILQ_REMOVE(&tab->pending, source, pending);
+	source->is_pending = false;
+	source->is_over = true;
+}
+
+/* with the lock held */
 static void unpublish(struct objtab *tab, struct obj *obj)
 {
 	struct obj_list *siblings = obj->type == OBJ_CONTEXT ? &tab->contexts :
@@ -131,10 +161,7 @@ static void unpublish(struct objtab *tab, struct obj *obj)
 	obj->is_published = false;
 	HASH_DELETE(hh, tab->by_id, obj); /* NOLINT: uthash's own lists are beyond the analyser */
 	TAILQ_REMOVE(siblings, obj, sibling);
-	if (obj->events.is_pending)
-		TAILQ_REMOVE(&tab->pending, &obj->events, pending);
-	obj->events.is_pending = false;
-	obj->events.is_over = true;
+	hush(tab, &obj->events);
 }
 
 bool objtab_is_published(struct objtab *tab, const struct obj *obj)
@@ -185,16 +212,18 @@ bool objtab_remove_context(struct objtab *tab, struct context *context)
 	return was_published;
 }
 
-struct context *objtab_first_context(struct objtab *tab)
+struct obj *objtab_first(struct objtab *tab, enum obj_type type, uint32_t device)
 {
 	struct obj *obj;
 
 	pthread_mutex_lock(&tab->lock);
-	obj = TAILQ_FIRST(&tab->contexts);
+	TAILQ_FOREACH(obj, type == OBJ_CM ? &tab->cms : &tab->contexts, sibling)
+		if (device == DEVICE_ANY || obj_device(obj)->id == device)
+			break;
 	if (obj)
 		obj->refs++;
 	pthread_mutex_unlock(&tab->lock);
-	return obj ? context_of(obj) : NULL;
+	return obj;
 }
 
 void objtab_walk(struct objtab *tab, void (*each)(const struct obj *obj, void *arg), void *arg)
@@ -212,18 +241,6 @@ void objtab_walk(struct objtab *tab, void (*each)(const struct obj *obj, void *a
 	pthread_mutex_unlock(&tab->lock);
 }
 
-struct obj *objtab_first_cm(struct objtab *tab)
-{
-	struct obj *obj;
-
-	pthread_mutex_lock(&tab->lock);
-	obj = TAILQ_FIRST(&tab->cms);
-	if (obj)
-		obj->refs++;
-	pthread_mutex_unlock(&tab->lock);
-	return obj;
-}
-
 void objtab_notify(struct objtab *tab, struct event_source *source, bool completion, uint64_t async)
 {
 	pthread_mutex_lock(&tab->lock);
@@ -234,6 +251,13 @@ void objtab_notify(struct objtab *tab, struct event_source *source, bool complet
 			TAILQ_INSERT_TAIL(&tab->pending, source, pending);
 		source->is_pending = true;
 	}
+	pthread_mutex_unlock(&tab->lock);
+}
+
+void objtab_hush(struct objtab *tab, struct event_source *source)
+{
+	pthread_mutex_lock(&tab->lock);
+	hush(tab, source);
 	pthread_mutex_unlock(&tab->lock);
 }
 

@@ -30,7 +30,7 @@ enum obj_type {
  * @async: bit n: uverbs event_type n is due
  * @is_pending: it is in the table's list
  * @is_over: the guest destroyed what it is about: note nothing more
- * @is_cm: @completion stands for an event of a CM id
+ * @type: enum hyv_event_type that @completion stands for
  *
  * Guarded by the table's lock.
  */
@@ -41,12 +41,15 @@ struct event_source {
 	bool completion;
 	bool is_pending;
 	bool is_over;
-	bool is_cm;
+	uint32_t type;
 	uint64_t async;
 	TAILQ_ENTRY(event_source) pending;
 };
 
 struct context;
+struct device;
+
+#define DEVICE_ANY UINT32_MAX /* where the id of a device is asked for */
 
 /**
  * struct obj - head of every object
@@ -54,6 +57,7 @@ struct context;
  * @handle: what the host's uverbs calls it, in its context's file
  * @context: the context it lives in, which it holds a reference to; itself for a context; NULL for
  *           what lives in none
+ * @device: of what lives in no context, which sets it before it publishes it
  * @release: frees it when the last reference is gone; called without locks, on any thread
  * @is_going: a request destroys it on the host
  * @refs: references, guarded by the table's lock; the table holds one
@@ -63,6 +67,7 @@ struct obj {
 	enum obj_type type;
 	uint32_t handle;
 	struct context *context;
+	struct device *device;
 	void (*release)(struct obj *obj);
 	atomic_bool is_going;
 	unsigned int refs;
@@ -94,7 +99,8 @@ void obj_init(struct objtab *tab, struct obj *obj, enum obj_type type, struct co
  *
  * The table takes over the caller's reference.
  *
- * Return: 0, or -ENODEV when its context is being freed; then the reference is still the caller's.
+ * Return: 0, or -ENODEV when its context is being freed or its device is going; then the reference is
+ * still the caller's.
  */
 int objtab_publish(struct objtab *tab, struct obj *obj);
 
@@ -126,10 +132,15 @@ bool objtab_remove(struct objtab *tab, struct obj *obj);
 bool objtab_remove_context(struct objtab *tab, struct context *context);
 
 /**
- * objtab_first_context() - Return: some context, with a reference for the caller, or NULL if
- * there is none
+ * objtab_first() - Return: some object that lives in no other, with a reference for the caller, or NULL
+ * if there is none
+ * @type: OBJ_CONTEXT or OBJ_CM
+ * @device: id of the device that it is on, or DEVICE_ANY
  */
-struct context *objtab_first_context(struct objtab *tab);
+struct obj *objtab_first(struct objtab *tab, enum obj_type type, uint32_t device);
+
+/** obj_device() - Return: the device that a published object is on; valid as long as the object is */
+struct device *obj_device(const struct obj *obj);
 
 /**
  * objtab_walk() - look at every published object, each context before what is in it
@@ -137,14 +148,12 @@ struct context *objtab_first_context(struct objtab *tab);
  */
 void objtab_walk(struct objtab *tab, void (*each)(const struct obj *obj, void *arg), void *arg);
 
-/**
- * objtab_first_cm() - Return: some CM id, with a reference for the caller, or NULL if there is none
- */
-struct obj *objtab_first_cm(struct objtab *tab);
-
 /** objtab_notify() - remember that events are due: a completion and the bits of @async */
 void objtab_notify(struct objtab *tab, struct event_source *source, bool completion,
 		   uint64_t async);
+
+/** objtab_hush() - nothing is due for @source, now and from now on: it may be freed */
+void objtab_hush(struct objtab *tab, struct event_source *source);
 
 /** objtab_any_event() - Return: whether an event is due */
 bool objtab_any_event(struct objtab *tab);

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -39,6 +40,8 @@ static const char *const allowed[] = {
 	"accept", "accept4", "getsockopt", "setsockopt", "getsockname", "eventfd2", "signalfd4",
 	"poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl",
 	"timerfd_create", "timerfd_settime",
+	/* netlink */
+	"bind",
 	/* uverbs files of the guest's processes, sysfs */
 	"openat", "close", "fcntl", "fstat", "fstatfs", "newfstatat", "statx", "lseek", "pread64",
 	"dup", "unlink", "unlinkat",
@@ -52,22 +55,31 @@ static const char *const allowed[] = {
 };
 /* clang-format on */
 
-/** struct rule - a system call that is allowed with one argument masked and compared */
+/** struct rule - a system call that is allowed with one argument, and its third, masked and compared */
 struct rule {
 	const char *name;
 	unsigned int arg;
 	uint64_t mask;
 	uint64_t value;
+	uint64_t third_mask;
+	uint64_t third;
 };
 
+#define ONE_ARG(name, arg, mask, value) { name, arg, mask, value, 0, 0 }
+#define SOCKET(family, protocol_mask, protocol) \
+	{ "socket", 0, UINT32_MAX, family, protocol_mask, protocol }
+
 static const struct rule rules[] = {
-	{ "ioctl", 1, UINT32_MAX, RDMA_VERBS_IOCTL },
-	{ "ioctl", 1, UINT32_MAX, HYV_WINDOW_MAP },
-	{ "ioctl", 1, UINT32_MAX, HYV_WINDOW_UNMAP },
-	{ "ioctl", 1, UINT32_MAX, SIOCOUTQ }, /* vu_window.c's, of QEMU's socket */
-	{ "mmap", 2, PROT_EXEC, 0 },
-	{ "mprotect", 2, PROT_EXEC, 0 },
-	{ "socket", 0, UINT32_MAX, AF_UNIX }, /* the journal's */
+	ONE_ARG("ioctl", 1, UINT32_MAX, RDMA_VERBS_IOCTL),
+	ONE_ARG("ioctl", 1, UINT32_MAX, HYV_WINDOW_MAP),
+	ONE_ARG("ioctl", 1, UINT32_MAX, HYV_WINDOW_UNMAP),
+	ONE_ARG("ioctl", 1, UINT32_MAX, SIOCOUTQ), /* vu_window.c's, of QEMU's socket */
+	ONE_ARG("ioctl", 1, UINT32_MAX, SIOCGIFINDEX), /* gid.c's if_nametoindex() */
+	ONE_ARG("mmap", 2, PROT_EXEC, 0),
+	ONE_ARG("mprotect", 2, PROT_EXEC, 0),
+	SOCKET(AF_UNIX, 0, 0), /* the journal's, and if_nametoindex()'s */
+	SOCKET(AF_NETLINK, UINT32_MAX, NETLINK_RDMA), /* netlink.c's, for a device to attach */
+	SOCKET(AF_NETLINK, UINT32_MAX, NETLINK_ROUTE), /* gid.c's, for its addresses */
 };
 
 int sandbox_drop(void)
@@ -108,8 +120,10 @@ static int add_rules(scmp_filter_ctx filter)
 	}
 	for (i = 0; i < sizeof(rules) / sizeof(rules[0]) && !ret; i++)
 		ret = seccomp_rule_add(
-			filter, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name(rules[i].name), 1,
-			SCMP_CMP(rules[i].arg, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value));
+			filter, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name(rules[i].name),
+			rules[i].third_mask ? 2 : 1,
+			SCMP_CMP(rules[i].arg, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value),
+			SCMP_A2(SCMP_CMP_MASKED_EQ, rules[i].third_mask, rules[i].third));
 	/* abort() */
 	return ret ? ret :
 		     seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,

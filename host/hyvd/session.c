@@ -18,7 +18,7 @@ static void fill_hello(struct cmd *cmd)
 
 	resp->life = htole64(vm->life);
 	resp->window_size = htole64(vm->window_size);
-	resp->num_devices = htole32(vm->num_devices);
+	resp->num_devices = htole32(HYV_MAX_DEVICES);
 }
 
 int hello_exec(struct cmd *cmd)
@@ -77,8 +77,8 @@ void session_end(struct vm *vm)
 	 */
 	do {
 		is_busy = dispatch_is_busy(vm->dispatch); /* before what it leaves is freed */
-		cm_destroy_all(vm);
-		context_free_all(vm);
+		cm_destroy_all(vm, DEVICE_ANY);
+		context_free_all(vm, DEVICE_ANY);
 		is_busy |= atomic_load(&vm->num_contexts) > 0;
 		if (is_busy)
 			dispatch_settle(vm->dispatch, 5);

@@ -28,7 +28,8 @@ int object_publish(struct vm *vm, struct obj *obj, const struct destroy_method *
 /**
  * object_destroy() - destroy the request's target on the host, then let go of it
  *
- * Return: 0, or the host's errno, and then the guest keeps the object.
+ * Return: 0; or the host's errno, and then the guest keeps the object; or CMD_DEFERRED, and neither
+ * target nor command are the caller's any more.
  */
 int object_destroy(struct cmd *cmd, const struct destroy_method *how);
 

@@ -3,10 +3,12 @@
 #ifndef HYVD_VM_H
 #define HYVD_VM_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
+#include "context.h"
 #include "device.h"
 #include "doorbell.h"
 #include "event.h"
@@ -23,16 +25,21 @@ struct cm;
 struct cmd;
 struct control;
 struct dispatch;
+struct hotplug;
 
 /**
  * struct vm - everything that belongs to the VM
  * @name: the operator's name for it
  * @socket: where QEMU connects
  * @life: secret number that tells the guest that this daemon lives
- * @devices: the host devices it may use, @num_devices of them
+ * @lock: guards @devices, struct device.refs and @addresses
+ * @devices: the host devices it may use, by slot; NULL in an empty one. The event loop's thread alone
+ *         changes them.
+ * @next_device_id: counts the devices that were opened
  * @addresses: addresses of the host that are the VM's, @num_addresses of them
- * @cm: connections; NULL without addresses
+ * @cm: connections; NULL without addresses when the host's rdma_cm cannot be opened
  * @num_contexts: uverbs contexts of the guest that are open
+ * @dying: those of them that will not be for long
  * @limits: what it may have and has
  * @stats: what it asked for
  * @window_is_live: the guest sees the window since the rings were started last
@@ -51,14 +58,17 @@ struct vm {
 	struct dispatch *dispatch;
 	struct pool *pool;
 	struct control *control;
+	struct hotplug *hotplug;
 	const char *name;
 	const char *socket;
+	pthread_mutex_t lock; /* see above */
 	struct device *devices[HYV_MAX_DEVICES];
-	unsigned int num_devices;
+	atomic_uint next_device_id;
 	struct address addresses[VM_MAX_ADDRESSES];
 	unsigned int num_addresses;
 	struct cm *cm;
 	atomic_uint num_contexts;
+	struct dying dying;
 	struct limits limits;
 	struct stats stats;
 	uint64_t life;

@@ -102,8 +102,8 @@ HYV_WIRE_OFFSET(hyv_doorbells, bits, 4096);
 /**
  * struct hyv_event - one buffer of HYV_VQ_EVENT
  * @type: enum hyv_event_type
- * @device: device id as in struct hyv_resp_get_device
- * @object: id of the CQ, QP, SRQ or CM id it is about; 0 for an event of the port or device
+ * @device: id of the device as in struct hyv_resp_get_device; HYV_EVENT_DEVICE: the slot
+ * @object: id of the CQ, QP, SRQ or CM id it is about; 0 for an event of the port, device or slot
  * @code: HYV_EVENT_ASYNC: the uverbs event_type (enum ib_event_type)
  * @port: HYV_EVENT_ASYNC without object: the port, or 0
  *
@@ -123,6 +123,7 @@ enum hyv_event_type {
 	HYV_EVENT_COMPLETION = 1,	/* the CQ's completion channel fired */
 	HYV_EVENT_ASYNC = 2,		/* an asynchronous event */
 	HYV_EVENT_CM = 3,		/* HYV_OP_CM_GET_EVENT has something to tell */
+	HYV_EVENT_DEVICE = 4,		/* HYV_OP_GET_DEVICE may answer differently now */
 };
 
 /**
@@ -224,7 +225,7 @@ HYV_WIRE_SIZE(hyv_req_hello, 8);
  * struct hyv_resp_hello - what the guest may use
  * @life: value of struct hyv_doorbells.life while this daemon lives; never 0
  * @window_size: bytes of the window that are in use, at least HYV_DOORBELLS_SIZE
- * @num_devices: devices 0 to @num_devices - 1 can be asked for with HYV_OP_GET_DEVICE
+ * @num_devices: slots 0 to @num_devices - 1 can be asked for with HYV_OP_GET_DEVICE
  */
 struct hyv_resp_hello {
 	__le64 life;
@@ -234,9 +235,15 @@ struct hyv_resp_hello {
 };
 HYV_WIRE_SIZE(hyv_resp_hello, 24);
 
-/** struct hyv_req_get_device - @device: index below hyv_resp_hello.num_devices */
+/**
+ * struct hyv_req_get_device - which device is in a slot
+ * @slot: below hyv_resp_hello.num_devices; -ENODEV when it is empty
+ *
+ * Devices come and go. HYV_EVENT_DEVICE says that a slot may have changed, and no more: the guest
+ * asks, and compares @id of the answer with that of the device it knows there.
+ */
 struct hyv_req_get_device {
-	__le32 device;
+	__le32 slot;
 	__le32 reserved;
 };
 HYV_WIRE_SIZE(hyv_req_get_device, 8);
@@ -250,6 +257,8 @@ HYV_WIRE_SIZE(hyv_req_get_device, 8);
  * @num_ports: physical ports
  * @num_comp_vectors: completion vectors
  * @link_layer: enum rdma_link_layer of the ports
+ * @id: what other requests and events call it; never used again, so that one that comes when the
+ *      device has gone means no other: -ENODEV
  * @node_desc: text, NUL padded
  * @fw_ver: text, NUL padded
  */
@@ -261,10 +270,12 @@ struct hyv_resp_get_device {
 	__le32 num_ports;
 	__le32 num_comp_vectors;
 	__le32 link_layer;
+	__le32 id;
+	__le32 reserved;
 	__u8 node_desc[64];
 	__u8 fw_ver[32];
 };
-HYV_WIRE_SIZE(hyv_resp_get_device, 128);
+HYV_WIRE_SIZE(hyv_resp_get_device, 136);
 
 /**
  * struct hyv_req_query_device - @context: id of the asking context, or 0 when nobody has one yet

@@ -21,12 +21,14 @@
 #include <cmocka.h>
 #include "context.h"
 #include "control.h"
+#include "hotplug.h"
 #include "vm.h"
 
 /** struct fixture - a VM "vm1" with a device and a context with two QPs on it, a connection, and its control socket */
 struct fixture {
 	struct vm vm;
 	struct device device;
+	struct device siw;
 	struct context ctx;
 	struct obj qps[2];
 	struct obj cm_id;
@@ -37,6 +39,49 @@ struct fixture {
 static void release(struct obj *obj)
 {
 	(void)obj;
+}
+
+/* ---- instead of hotplug.c: what was asked for last ---- */
+
+static char asked[256];
+static uint64_t asker;
+static const char *refusal, *going;
+
+int __wrap_hotplug_attach(struct hotplug *hotplug, const struct hotplug_attach *what,
+			  uint64_t client);
+int __wrap_hotplug_attach(struct hotplug *hotplug, const struct hotplug_attach *what,
+			  uint64_t client)
+{
+	unsigned int i;
+
+	(void)hotplug;
+	snprintf(asked, sizeof(asked), "attach %s", what->device);
+	for (i = 0; i < what->num_addresses; i++)
+		snprintf(asked + strlen(asked), sizeof(asked) - strlen(asked), " %s",
+			 what->addresses[i]);
+	asker = client;
+	return refusal ? -ENOMEM : 0;
+}
+
+int __wrap_hotplug_detach(struct hotplug *hotplug, const char *name, bool force, uint64_t client,
+			  char *why, size_t why_len);
+int __wrap_hotplug_detach(struct hotplug *hotplug, const char *name, bool force, uint64_t client,
+			  char *why, size_t why_len)
+{
+	(void)hotplug;
+	snprintf(asked, sizeof(asked), "detach %s%s", name, force ? " force" : "");
+	asker = client;
+	if (!refusal)
+		return 0;
+	snprintf(why, why_len, "%s", refusal);
+	return -EBUSY;
+}
+
+const char *__wrap_hotplug_going(const struct hotplug *hotplug, unsigned int i);
+const char *__wrap_hotplug_going(const struct hotplug *hotplug, unsigned int i)
+{
+	(void)hotplug;
+	return i ? NULL : going;
 }
 
 static int setup(void **state)
@@ -57,9 +102,11 @@ static int setup(void **state)
 	f->vm.name = "vm1";
 	f->vm.objtab = objtab_create();
 	f->vm.devices[0] = &f->device;
-	f->vm.num_devices = 1;
+	f->vm.devices[5] = &f->siw;
 	strcpy(f->device.name, "rxe0");
 	f->device.provider = &provider;
+	f->siw.provider = &provider;
+	strcpy(f->siw.name, "siw0");
 	f->device.info.node_guid = 0x0123456789abcdef;
 	f->ctx.device = &f->device;
 	TAILQ_INIT(&f->ctx.children);
@@ -72,10 +119,13 @@ static int setup(void **state)
 		objtab_publish(f->vm.objtab, &f->qps[i]);
 		limit_charge(&f->vm.limits, &f->ctx.charges, LIMIT_QPS, 1);
 	}
+	f->cm_id.device = &f->device;
 	obj_init(f->vm.objtab, &f->cm_id, OBJ_CM, NULL, release);
 	objtab_publish(f->vm.objtab, &f->cm_id);
 	stats_add(&f->vm.stats, HYV_OP_CREATE_QP, 0, 3000);
 	stats_add(&f->vm.stats, HYV_OP_CREATE_QP, -ENOMEM, 5000);
+	refusal = going = NULL;
+	asker = 0;
 	assert_int_equal(control_create(&f->vm.control, &f->vm, fd), 0);
 	*state = f;
 	return 0;
@@ -215,6 +265,73 @@ static void limits_change_all_or_none(void **state)
 	close(fd);
 }
 
+static void an_attach_is_answered_when_it_is_done(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f), other = connect_to(f);
+	const char *text = "{\"cmd\":\"attach\",\"device\":\"rxe1\",\"addresses\":[\"10.9.1.5\","
+			   "\"fd09::5/64\"]}\n{\"cmd\":\"stats\"}\n";
+	char buf[1 << 14];
+
+	assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+	assert_int_equal(receive(f, fd, buf, sizeof(buf)), 0);
+	assert_string_equal(asked, "attach rxe1 10.9.1.5 fd09::5/64");
+	json_decref(ask(f, other, "{\"cmd\":\"stats\"}\n")); /* nobody else waits */
+	control_done(f->vm.control, asker, "rxe1", NULL);
+	assert_int_equal(receive(f, fd, buf, sizeof(buf)), 2); /* and the next line's answer */
+	assert_non_null(strstr(buf, "\"device\":\"rxe1\""));
+	text = "{\"cmd\":\"detach\",\"device\":\"rxe1\",\"force\":true}\n";
+	assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+	assert_int_equal(receive(f, fd, buf, sizeof(buf)), 0);
+	assert_string_equal(asked, "detach rxe1 force");
+	control_done(f->vm.control, asker, "rxe1", "it does not like to");
+	assert_int_equal(receive(f, fd, buf, sizeof(buf)), 1);
+	assert_non_null(strstr(buf, "it does not like to"));
+	control_done(f->vm.control, asker, "rxe1", NULL); /* nobody waits any more */
+	control_done(f->vm.control, 0, "rxe1", NULL);
+	assert_int_equal(receive(f, fd, buf, sizeof(buf)), 0);
+	close(fd);
+	close(other);
+}
+
+static void a_client_that_goes_while_it_waits_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f), i;
+
+	for (i = 0; i < 20; i++) {
+		const char *text = "{\"cmd\":\"detach\",\"device\":\"rxe0\"}\n{\"cmd\":";
+
+		assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+		pump(f);
+		close(fd);
+		pump(f);
+		fd = connect_to(f);
+		control_done(f->vm.control, asker, "rxe0", NULL);
+		json_decref(ask(f, fd, "{\"cmd\":\"stats\"}\n"));
+	}
+	close(fd);
+}
+
+static void wrong_attaches_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f);
+
+	refused(f, fd, "{\"cmd\":\"attach\"}\n", "'device' is");
+	refused(f, fd, "{\"cmd\":\"attach\",\"device\":1}\n", "'device' is");
+	refused(f, fd, "{\"cmd\":\"attach\",\"device\":\"x\",\"addresses\":\"10.9.0.1\"}\n",
+		"'addresses' is");
+	refused(f, fd, "{\"cmd\":\"attach\",\"device\":\"x\",\"addresses\":[1]}\n",
+		"'addresses' is");
+	refused(f, fd, "{\"cmd\":\"detach\",\"force\":true}\n", "'device' is");
+	assert_int_equal(asker, 0);
+	refusal = "the guest likes it";
+	refused(f, fd, "{\"cmd\":\"detach\",\"device\":\"rxe0\"}\n", "the guest likes it");
+	refused(f, fd, "{\"cmd\":\"attach\",\"device\":\"rxe1\"}\n", "no memory");
+	close(fd);
+}
+
 static void nonsense_is_answered_and_the_next_request_too(void **state)
 {
 	static const char *const bad[] = {
@@ -322,6 +439,9 @@ static int hyvctl(struct fixture *f, const char *args)
 			break;
 		len += n > 0 ? (size_t)n : 0;
 		sd_event_run(f->vm.loop, 1000);
+		if (asker)
+			control_done(f->vm.control, asker, "rxe1", NULL);
+		asker = 0;
 	}
 	out[len] = '\0';
 	status = pclose(p);
@@ -341,7 +461,7 @@ static void hyvctl_prints_tables(void **state)
 
 	assert_int_equal(hyvctl(f, "list"), 0);
 	prints("vm1");
-	prints("rxe0\n");
+	prints("rxe0,siw0\n");
 	assert_int_equal(hyvctl(f, "show vm1 --objects"), 0);
 	prints("guest not connected");
 	prints("0123:4567:89ab:cdef");
@@ -382,6 +502,34 @@ static void hyvctl_sets_limits(void **state)
 	prints("67108864");
 	assert_int_equal(hyvctl(f, "limit vm1 qps=none"), 0);
 	assert_int_equal(f->vm.limits.max[LIMIT_QPS], LIMIT_NONE);
+}
+
+static void hyvctl_attaches_and_detaches(void **state)
+{
+	struct fixture *f = *state;
+	json_t *json;
+
+	assert_int_equal(hyvctl(f, "attach vm1 rxe1 --address 10.9.1.5/24 -a fd09::5"), 0);
+	assert_string_equal(asked, "attach rxe1 10.9.1.5/24 fd09::5");
+	assert_string_equal(out, "vm1: rxe1 attached\n");
+	assert_int_equal(hyvctl(f, "detach vm1 rxe1 --force"), 0);
+	assert_string_equal(asked, "detach rxe1 force");
+	assert_string_equal(out, "vm1: rxe1 detached\n");
+	assert_int_equal(hyvctl(f, "--json detach vm1 rxe1"), 0);
+	assert_string_equal(asked, "detach rxe1");
+	json = json_loads(out, 0, NULL);
+	assert_true(json_is_true(json_object_get(json, "ok")));
+	json_decref(json);
+	going = "rxe1";
+	assert_int_equal(hyvctl(f, "show vm1"), 0);
+	prints("\n     5  siw0 ");
+	prints("being detached: rxe1\n");
+	refusal = "the guest likes it";
+	assert_int_equal(hyvctl(f, "detach vm1 rxe0"), 1);
+	prints("the guest likes it");
+	assert_int_equal(hyvctl(f, "detach vm2 rxe0"), 2);
+	assert_int_equal(hyvctl(f, "attach vm1"), 64);
+	assert_int_equal(hyvctl(f, "detach vm1 rxe0 rxe1"), 64);
 }
 
 static void hyvctl_writes_metrics(void **state)
@@ -445,6 +593,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		control_test(show_tells_what_there_is),
 		control_test(limits_change_all_or_none),
+		control_test(an_attach_is_answered_when_it_is_done),
+		control_test(a_client_that_goes_while_it_waits_is_forgotten),
+		control_test(wrong_attaches_are_refused),
 		control_test(nonsense_is_answered_and_the_next_request_too),
 		control_test(lines_may_come_in_pieces_or_several_at_once),
 		control_test(a_line_without_end_is_hung_up_on),
@@ -453,6 +604,7 @@ int main(void)
 		control_test(hyvctl_prints_tables),
 		control_test(hyvctl_prints_json),
 		control_test(hyvctl_sets_limits),
+		control_test(hyvctl_attaches_and_detaches),
 		control_test(hyvctl_writes_metrics),
 		control_test(hyvctl_tells_errors_by_its_exit_code),
 	};

@@ -239,7 +239,7 @@ static int setup(void **state)
 	f->vm.objtab = objtab_create();
 	assert_true(sd_event_new(&f->vm.loop) >= 0);
 	f->vm.devices[0] = &f->device;
-	f->vm.num_devices = 1;
+	f->device.refs = 1;
 	memcpy(f->vm.addresses[0].gid, own, 16);
 	memcpy(f->vm.addresses[1].gid, own6, 16);
 	f->vm.addresses[0].device = &f->device;
@@ -254,7 +254,7 @@ static int setup(void **state)
 	obj_init(f->vm.objtab, &f->qp.obj, OBJ_QP, &f->ctx, nothing);
 	objtab_publish(f->vm.objtab, &f->qp.obj);
 	next_error = 0;
-	assert_int_equal(cm_create(&f->vm.cm, &f->vm), 0);
+	assert_int_equal(cm_create(&f->vm.cm, &f->vm, true), 0);
 	*state = f;
 	return 0;
 }
@@ -273,8 +273,8 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	cm_destroy_all(&f->vm);
-	assert_null(objtab_first_cm(f->vm.objtab));
+	cm_destroy_all(&f->vm, DEVICE_ANY);
+	assert_null(objtab_first(f->vm.objtab, OBJ_CM, DEVICE_ANY));
 	assert_int_equal(count_alive(), 0);
 	assert_null(f->qp.cm);
 	assert_int_equal(f->vm.limits.used[LIMIT_CM_IDS], 0);
@@ -494,7 +494,7 @@ static void what_the_host_refuses_leaves_nothing(void **state)
 	next_error = -EADDRINUSE;
 	assert_int_equal(guest_listens(f, own, 0, &id), -EADDRINUSE);
 	assert_int_equal(count_alive(), 0);
-	assert_null(objtab_first_cm(f->vm.objtab));
+	assert_null(objtab_first(f->vm.objtab, OBJ_CM, DEVICE_ANY));
 	assert_null(f->qp.cm);
 	assert_int_equal(guest_connects(f, own6, &id), 0);
 	assert_int_equal(guest_connects(f, own6, &id), -EISCONN);
@@ -575,6 +575,32 @@ static void errors_of_the_host_are_told(void **state)
 		assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
 		assert_int_equal(guest_destroys(f, id), 0);
 	}
+}
+
+static void what_is_on_a_device_that_goes_is_destroyed(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t listener, id;
+
+	assert_int_equal(guest_listens(f, own, 0, &listener), 0);
+	assert_int_equal(guest_connects(f, own, &id), 0);
+	host_says(listener, CONNECT_REQUEST, host_id_of_request());
+	cm_destroy_all(&f->vm, f->device.id + 1);
+	assert_int_equal(count_alive(), 3);
+	assert_int_equal(guest_gets(f, listener, &event), HYV_CM_REQUEST);
+	f->device.is_going = true;
+	assert_int_equal(guest_listens(f, own, 0, &listener), -ENOMEM);
+	host_says(listener, CONNECT_REQUEST, host_id_of_request()); /* rejected */
+	assert_int_equal(count_alive(), 3);
+	cm_destroy_all(&f->vm, f->device.id);
+	assert_int_equal(count_alive(), 0);
+	assert_null(f->qp.cm);
+	gid_remove_addresses(&f->vm, &f->device);
+	assert_int_equal(f->vm.num_addresses, 0);
+	f->vm.devices[0] = NULL;
+	assert_int_equal(guest_listens(f, own, 0, &id), -ENODEV);
+	assert_int_equal(guest_connects(f, own, &id), -EADDRNOTAVAIL);
 }
 
 /** struct told - what the guest was told of an id */
@@ -672,7 +698,7 @@ static void any_order_is_borne(void **state)
 			}
 			get_all(f, told, &num);
 		}
-		cm_destroy_all(&f->vm);
+		cm_destroy_all(&f->vm, DEVICE_ANY);
 		assert_int_equal(count_alive(), 0);
 		assert_null(f->qp.cm);
 	}
@@ -692,6 +718,7 @@ int main(void)
 		TEST(no_more_ids_than_the_limit),
 		TEST(a_connection_survives_its_qp_without_touching_it),
 		TEST(errors_of_the_host_are_told),
+		TEST(what_is_on_a_device_that_goes_is_destroyed),
 		TEST(any_order_is_borne),
 	};
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include <hyv/wire.h>
 #include "context.h"
 #include "objtab.h"
 
@@ -32,7 +33,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->tab = objtab_create();
-	f->device.index = 7;
+	f->device.id = 7;
 	f->ctx.device = &f->device;
 	TAILQ_INIT(&f->ctx.children);
 	obj_init(f->tab, &f->ctx.obj, OBJ_CONTEXT, NULL, count_release);
@@ -110,7 +111,7 @@ static void nothing_is_published_in_a_context_that_is_freed(void **state)
 	assert_true(objtab_remove_context(f->tab, &f->ctx));
 	assert_false(objtab_remove_context(f->tab, &f->ctx));
 	assert_int_equal(objtab_publish(f->tab, &f->pd), -ENODEV);
-	assert_null(objtab_first_context(f->tab));
+	assert_null(objtab_first(f->tab, OBJ_CONTEXT, DEVICE_ANY));
 	obj_put(f->tab, &f->pd);
 	obj_put(f->tab, &f->cq);
 	obj_put(f->tab, &f->ctx.obj);
@@ -166,6 +167,65 @@ static void an_event_of_an_object_that_is_gone_by_then_is_not_kept(void **state)
 	obj_put(f->tab, user);
 }
 
+/* Who frees what is on it has said so first: nothing comes after he has looked. */
+static void nothing_new_comes_on_a_device_that_is_going(void **state)
+{
+	struct obj late = { .device = &((struct fixture *)*state)->device };
+	struct fixture *f = *state;
+	struct context other = { .device = &f->device };
+
+	f->device.is_going = true;
+	TAILQ_INIT(&other.children);
+	obj_init(f->tab, &other.obj, OBJ_CONTEXT, NULL, count_release);
+	other.obj.context = &other;
+	assert_int_equal(objtab_publish(f->tab, &other.obj), -ENODEV);
+	obj_init(f->tab, &late, OBJ_CM, NULL, count_release);
+	assert_int_equal(objtab_publish(f->tab, &late), -ENODEV);
+	assert_int_equal(objtab_publish(f->tab, &f->pd), 0); /* its context is there */
+	obj_put(f->tab, &other.obj);
+	obj_put(f->tab, &late);
+	assert_int_equal(released, 2);
+}
+
+static void what_is_on_a_device_is_found_by_its_id(void **state)
+{
+	struct fixture *f = *state;
+	struct obj cm = { .device = &f->device }, *found;
+
+	obj_init(f->tab, &cm, OBJ_CM, NULL, count_release);
+	assert_int_equal(objtab_publish(f->tab, &cm), 0);
+	assert_null(objtab_first(f->tab, OBJ_CONTEXT, 8));
+	assert_null(objtab_first(f->tab, OBJ_CM, 8));
+	found = objtab_first(f->tab, OBJ_CONTEXT, 7);
+	assert_ptr_equal(found, &f->ctx.obj);
+	obj_put(f->tab, found);
+	found = objtab_first(f->tab, OBJ_CM, DEVICE_ANY);
+	assert_ptr_equal(found, &cm);
+	assert_ptr_equal(obj_device(found), &f->device);
+	obj_put(f->tab, found);
+	objtab_remove(f->tab, &cm);
+}
+
+static void a_source_that_is_hushed_may_go(void **state)
+{
+	struct event_source slot = { .device = 3, .type = HYV_EVENT_DEVICE }, about;
+	struct fixture *f = *state;
+	bool completion;
+	uint32_t code;
+
+	objtab_notify(f->tab, &slot, true, 0);
+	objtab_notify(f->tab, &slot, true, 0);
+	assert_true(objtab_next_event(f->tab, &about, &completion, &code));
+	assert_int_equal(about.device, 3);
+	assert_int_equal(about.type, HYV_EVENT_DEVICE);
+	assert_false(objtab_any_event(f->tab));
+	objtab_notify(f->tab, &slot, true, 0);
+	objtab_hush(f->tab, &slot);
+	assert_false(objtab_any_event(f->tab));
+	objtab_notify(f->tab, &slot, true, 0);
+	assert_false(objtab_any_event(f->tab));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -175,7 +235,10 @@ int main(void)
 		TEST(ids_are_never_used_again),
 		TEST(a_context_waits_for_the_last_user_of_its_objects),
 		TEST(nothing_is_published_in_a_context_that_is_freed),
+		TEST(nothing_new_comes_on_a_device_that_is_going),
+		TEST(what_is_on_a_device_is_found_by_its_id),
 		TEST(events_are_coalesced_and_none_is_lost),
+		TEST(a_source_that_is_hushed_may_go),
 		TEST(events_of_a_destroyed_object_are_dropped),
 		TEST(an_event_of_an_object_that_is_gone_by_then_is_not_kept),
 	};

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* sandbox.c: what a process in it can do, and what ends it. Each case is a process of its own. */
 #include <errno.h>
+#include <ifaddrs.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -21,6 +24,7 @@
 #include <termios.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "netlink.h"
 #include "sandbox.h"
 
 /* Return: the wait status of a process in the sandbox that runs @act, whose result is its exit code */
@@ -67,6 +71,25 @@ static int harmless(void)
 	free(big);
 	close(fd);
 	return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+}
+
+/* what an attach asks the kernel; there need not be any device */
+static int ask_netlink(void)
+{
+	struct netlink_rdma_device found;
+	struct ifaddrs *addresses;
+	char known[64];
+
+	netlink_find("nosuch0", &found, known, sizeof(known));
+	if (getifaddrs(&addresses))
+		return 1;
+	freeifaddrs(addresses);
+	return !if_nametoindex("lo"); /* of an iWARP device's netdev, elsewhere */
+}
+
+static int other_netlink(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW, NETLINK_XFRM);
 }
 
 static int run_program(void)
@@ -121,6 +144,7 @@ static void what_hyvd_does_is_allowed(void **state)
 	(void)state;
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(in_sandbox(ask_netlink), 0);
 }
 
 static void a_forbidden_system_call_ends_it(void **state)
@@ -129,6 +153,7 @@ static void a_forbidden_system_call_ends_it(void **state)
 	ends(socket_pair);
 	ends(run_program);
 	ends(internet);
+	ends(other_netlink);
 	ends(trace);
 	ends(new_process);
 	ends(new_code);

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* see fake_host.h */
+#include <endian.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include "fake_host.h"
+
+struct vm vm;
+const struct hyv_provider fake_provider = { .name = "fake" };
+int host_creates, host_destroys;
+static _Atomic uint32_t next_handle;
+
+int __wrap_uverbs_call(int fd, uint32_t driver_id, struct uverbs_call *call);
+int __wrap_uverbs_write(int fd, uint32_t driver_id, uint32_t command, const void *in,
+			uint16_t in_len, void *out, uint16_t out_len, const struct udata *udata);
+int __wrap_uverbs_destroy(int fd, uint32_t driver_id, uint16_t object, uint16_t method,
+			  uint32_t handle, uint16_t resp_attr, uint16_t resp_len);
+
+int __wrap_uverbs_call(int fd, uint32_t driver_id, struct uverbs_call *call)
+{
+	(void)fd;
+	(void)driver_id;
+	if (call->hdr.object_id == UVERBS_OBJECT_ASYNC_EVENT)
+		call->attrs[0].data = (uint64_t)eventfd(0, EFD_CLOEXEC);
+	else if (call->hdr.object_id != UVERBS_OBJECT_DEVICE)
+		call->attrs[0].data = ++next_handle;
+	return call->hdr.object_id == UVERBS_OBJECT_CQ ? host_creates : 0;
+}
+
+int __wrap_uverbs_write(int fd, uint32_t driver_id, uint32_t command, const void *in,
+			uint16_t in_len, void *out, uint16_t out_len, const struct udata *udata)
+{
+	uint32_t result = ++next_handle; /* the first member of all these answers */
+
+	(void)fd;
+	(void)driver_id;
+	(void)in;
+	(void)in_len;
+	(void)udata;
+	if (command == IB_USER_VERBS_CMD_CREATE_COMP_CHANNEL)
+		result = (uint32_t)eventfd(0, EFD_CLOEXEC);
+	else if (host_creates)
+		return host_creates;
+	memset(out, 0, out_len);
+	if (out_len >= sizeof(result))
+		memcpy(out, &result, sizeof(result));
+	return 0;
+}
+
+int __wrap_uverbs_destroy(int fd, uint32_t driver_id, uint16_t object, uint16_t method,
+			  uint32_t handle, uint16_t resp_attr, uint16_t resp_len)
+{
+	(void)fd;
+	(void)driver_id;
+	(void)object;
+	(void)method;
+	(void)handle;
+	(void)resp_attr;
+	(void)resp_len;
+	return host_destroys;
+}
+
+static void on_kick(struct frontend *fe, unsigned int queue)
+{
+	(void)fe;
+	if (queue == HYV_VQ_CONTROL && vm.dispatch)
+		dispatch_kick(vm.dispatch);
+}
+
+int fake_setup(void **state)
+{
+	struct frontend *fe;
+
+	fe_setup(state);
+	fe = *state;
+	memset(&vm, 0, sizeof(vm));
+	host_creates = 0;
+	host_destroys = 0;
+	limit_init(&vm.limits);
+	vm.loop = fe->loop;
+	vm.gmem = fe->gm;
+	vm.vu = fe->dev;
+	vm.pool = pool_create(2);
+	vm.objtab = objtab_create();
+	assert_int_equal(event_create(&vm.event, &vm), 0);
+	assert_int_equal(dispatch_create(&vm.dispatch, &vm), 0);
+	fe->on_kick = on_kick;
+	fe_ready(fe);
+	return 0;
+}
+
+int fake_teardown(void **state)
+{
+	context_free_all(&vm, DEVICE_ANY);
+	while (atomic_load(&vm.num_contexts))
+		dispatch_settle(vm.dispatch, 5);
+	pool_destroy(vm.pool);
+	dispatch_destroy(vm.dispatch);
+	event_destroy(vm.event);
+	objtab_destroy(vm.objtab);
+	return fe_teardown(state);
+}
+
+void fake_offer(struct frontend *fe, unsigned int slot, uint32_t op, const void *req, size_t len,
+		const void *tail, size_t tail_len, size_t resp_len)
+{
+	struct hyv_req_hdr hdr = { .op = htole32(op) };
+	struct driver *d = &fe->d[HYV_VQ_CONTROL];
+	uint32_t at = DRIVER_DATA + slot * FAKE_DATA;
+
+	memcpy(fe->mem + at, &hdr, sizeof(hdr));
+	memcpy(fe->mem + at + sizeof(hdr), req, len);
+	memcpy(fe->mem + at + sizeof(hdr) + len, tail, tail_len);
+	driver_desc(d, 2 * slot, at, (uint32_t)(sizeof(hdr) + len + tail_len), VRING_DESC_F_NEXT,
+		    (uint16_t)(2 * slot + 1));
+	driver_desc(d, 2 * slot + 1, at + FAKE_DATA / 2,
+		    (uint32_t)(sizeof(struct hyv_resp_hdr) + resp_len), VRING_DESC_F_WRITE, 0);
+	driver_offer(d, (uint16_t)(2 * slot));
+}
+
+void fake_kick(struct frontend *fe)
+{
+	assert_int_equal(write(fe->kick[HYV_VQ_CONTROL], &(uint64_t){ 1 }, 8), 8);
+}
+
+bool fake_answered(struct frontend *fe, uint16_t n, unsigned int ms)
+{
+	uint64_t end = stats_now() + ms * 1000000ull;
+
+	while (__atomic_load_n(&fe->d[HYV_VQ_CONTROL].used->idx, __ATOMIC_ACQUIRE) != n) {
+		if (stats_now() > end)
+			return false;
+		sd_event_run(fe->loop, 1000);
+	}
+	return true;
+}
+
+int fake_ask_tail(struct frontend *fe, uint32_t op, const void *req, size_t len, const void *tail,
+		  size_t tail_len, void *resp, size_t resp_len)
+{
+	struct hyv_resp_hdr hdr;
+
+	fake_offer(fe, 0, op, req, len, tail, tail_len, resp_len);
+	fake_kick(fe);
+	assert_true(fake_answered(fe, fe->d[HYV_VQ_CONTROL].next_avail, 5000));
+	memcpy(&hdr, fe->mem + DRIVER_DATA + FAKE_DATA / 2, sizeof(hdr));
+	memcpy(resp, fe->mem + DRIVER_DATA + FAKE_DATA / 2 + sizeof(hdr), resp_len);
+	return (int)le32toh(hdr.status);
+}
+
+int fake_ask(struct frontend *fe, uint32_t op, const void *req, size_t len, void *resp,
+	     size_t resp_len)
+{
+	return fake_ask_tail(fe, op, req, len, "", 0, resp, resp_len);
+}
+
+int fake_alloc_context(struct frontend *fe, uint32_t device, __le64 *id)
+{
+	struct hyv_req_alloc_context req = { .device = htole32(device) };
+
+	return fake_ask(fe, HYV_OP_ALLOC_CONTEXT, &req, sizeof(req), id, sizeof(*id));
+}
+
+int fake_alloc_pd(struct frontend *fe, __le64 context, __le64 *id)
+{
+	return fake_ask(fe, HYV_OP_ALLOC_PD, &context, sizeof(context), id, sizeof(*id));
+}
+
+int fake_destroy(struct frontend *fe, uint32_t op, __le64 id)
+{
+	return fake_ask(fe, op, &id, sizeof(id), &id, 0);
+}

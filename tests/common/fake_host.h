@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A VM from its ring to the host and back, for tests: the daemon's real code behind frontend.h, with a
+ * host's uverbs of our own (linked with --wrap) behind that.
+ */
+#ifndef TESTS_FAKE_HOST_H
+#define TESTS_FAKE_HOST_H
+
+#include "cmd.h"
+#include "context.h"
+#include "dispatch.h"
+#include "frontend.h"
+#include "vm.h"
+
+#define FAKE_DATA 0x1000u /* bytes of guest memory for one request, its answer in the second half */
+
+extern struct vm vm;
+extern const struct hyv_provider fake_provider;
+
+/* what the host answers to a new object, and to a destroy */
+extern int host_creates, host_destroys;
+
+/** fake_setup(), fake_teardown() - cmocka fixtures: a VM without devices, and a guest that is connected */
+int fake_setup(void **state);
+int fake_teardown(void **state);
+
+/** fake_offer() - put a request of operation @op into slot @slot of the ring; nothing else happens */
+void fake_offer(struct frontend *fe, unsigned int slot, uint32_t op, const void *req, size_t len,
+		const void *tail, size_t tail_len, size_t resp_len);
+
+void fake_kick(struct frontend *fe);
+
+/** fake_answered() - work until @n requests in all are answered. Return: whether they were in @ms */
+bool fake_answered(struct frontend *fe, uint16_t n, unsigned int ms);
+
+/** fake_ask_tail(), fake_ask() - one request, and its answer in @resp. Return: the status */
+int fake_ask_tail(struct frontend *fe, uint32_t op, const void *req, size_t len, const void *tail,
+		  size_t tail_len, void *resp, size_t resp_len);
+int fake_ask(struct frontend *fe, uint32_t op, const void *req, size_t len, void *resp,
+	     size_t resp_len);
+
+/** fake_alloc_context(), fake_alloc_pd() - @id: out. Return: the status */
+int fake_alloc_context(struct frontend *fe, uint32_t device, __le64 *id);
+int fake_alloc_pd(struct frontend *fe, __le64 context, __le64 *id);
+
+/** fake_destroy() - DEALLOC_PD, DEREG_MR, FREE_CONTEXT and so on. Return: the status */
+int fake_destroy(struct frontend *fe, uint32_t op, __le64 id);
+
+#endif
