@@ -797,12 +797,18 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 	return 0;
 }
 
+void cm_stop(struct cm *cm)
+{
+	if (!cm->is_running)
+		return;
+	raise_event(cm->stop_fd);
+	pthread_join(cm->thread, NULL);
+	cm->is_running = false;
+}
+
 void cm_destroy(struct cm *cm)
 {
-	if (cm->is_running) {
-		raise_event(cm->stop_fd);
-		pthread_join(cm->thread, NULL);
-	}
+	cm_stop(cm);
 	sd_event_source_unref(cm->wake);
 	if (cm->fd >= 0)
 		close(cm->fd);

@@ -263,6 +263,8 @@ static void vm_exit(struct vm *vm)
 		control_destroy(vm->control);
 	if (vm->vu)
 		vu_dev_destroy(vm->vu);
+	if (vm->cm)
+		cm_stop(vm->cm);
 	if (vm->pool)
 		pool_destroy(vm->pool); /* the guest's last contexts are closed here */
 	vm->pool = NULL;
