@@ -99,7 +99,7 @@ check "it is not taken from those who use it" refused 'in use by 3 contexts' det
 check "who do not notice" eval 'sleep 1; goes_on hyv1'
 check "it is taken by force" ctl detach 1 rxe1 --force
 check "the application is told, and ends" ended_well hyv1
-check "who watches is told" wait_for 60 grep catastrophic "$RUN/asyncwatch"
+check "who watches is told" wait_for 60 grep DEVICE_FATAL "$RUN/asyncwatch"
 watcher_killed() { ended ibv_asyncwatch && wait_for 10 gone $WATCH; }
 check "and can be killed" watcher_killed
 check "the guest's device is gone" becomes hyv0
