@@ -16,6 +16,9 @@
  * A listener has a host id per address: the guest may listen on its own addresses, and a wildcard of
  * the guest is never one of the host.
  *
+ * To connect over siw is to wait for TCP, two minutes for an address where nobody is. That is for a
+ * few threads more; an id that is destroyed meanwhile is theirs to destroy.
+ *
  * The host's events are read by a thread of its own, since to act on them is to change QPs, which
  * may wait. What the guest has to be told is kept in the id, at most one of each kind, and requests
  * in their listener as far as its backlog goes; the guest is notified once and then asks.
@@ -42,6 +45,7 @@
 #define ROCE_REPLY_MAX	   196u
 #define ROCE_REJECT_MAX	   148u
 #define IWARP_DATA_MAX	   255u /* of any of the three: what a byte of rdma_cm's can count */
+#define NUM_CONNECTORS	   4u
 #define MAX_BACKLOG	   1024u
 
 /* enum ib_qp_state, which no user header has */
@@ -81,6 +85,7 @@ enum cm_state {
  * @host_ids: the host's, @num_host_ids of them; none once they are destroyed
  * @qp: that it connects, or NULL
  * @param: active, before it is sent: what to offer; then, what the other side offers
+ * @is_connecting: a connector has it, and destroys its host id if it is @is_doomed by then
  * @reply_due: HYV_CM_REPLY or HYV_CM_ESTABLISHED is to be told, or 0
  * @reply_status: with it
  * @close_due: HYV_CM_CLOSE is to be told
@@ -94,6 +99,9 @@ struct cm_id {
 	unsigned int num_host_ids;
 	struct qp *qp;
 	struct rdma_ucm_conn_param param;
+	bool is_connecting;
+	bool is_doomed;
+	STAILQ_ENTRY(cm_id) next_connect;
 	enum hyv_cm_event reply_due;
 	int reply_status;
 	bool close_due;
@@ -110,6 +118,11 @@ struct cm_id {
  * @wake_fd: eventfd that tells the event loop that the guest has to be notified
  * @lock: guards all CM ids and struct qp.cm; held over ioctls and commands, but not while a host id
  *        is destroyed
+ * @connectors: connect ids of iWARP devices, @num_connectors of them
+ * @to_connect: those, each with a reference, that no connector has taken
+ * @num_connecting: and those that one has
+ * @connector_wakes: signalled when there is one, or when they have to end
+ * @is_ending: they have
  */
 struct cm {
 	struct vm *vm;
@@ -120,6 +133,12 @@ struct cm {
 	pthread_t thread;
 	bool is_running;
 	pthread_mutex_t lock;
+	pthread_t connectors[NUM_CONNECTORS];
+	unsigned int num_connectors;
+	unsigned int num_connecting;
+	STAILQ_HEAD(, cm_id) to_connect;
+	pthread_cond_t connector_wakes;
+	bool is_ending;
 };
 
 static struct cm_id *id_of(struct obj *obj)
@@ -188,6 +207,7 @@ static void unlink_qp(struct cm_id *id)
 static void id_destroy(struct cm *cm, struct cm_id *id)
 {
 	struct cm_id *request;
+	bool is_connecting;
 	unsigned int i;
 
 	if (!objtab_remove(cm->vm->objtab, &id->obj))
@@ -195,8 +215,10 @@ static void id_destroy(struct cm *cm, struct cm_id *id)
 	pthread_mutex_lock(&cm->lock);
 	id->state = CM_OVER;
 	unlink_qp(id);
+	is_connecting = id->is_connecting;
+	id->is_doomed = true;
 	pthread_mutex_unlock(&cm->lock);
-	for (i = 0; i < id->num_host_ids; i++)
+	for (i = 0; i < id->num_host_ids && !is_connecting; i++)
 		ucma_destroy(cm->fd, id->host_ids[i]);
 	while ((request = STAILQ_FIRST(&id->requests))) {
 		STAILQ_REMOVE_HEAD(&id->requests, next_request);
@@ -326,6 +348,60 @@ static void on_error(struct cm *cm, struct cm_id *id, const struct rdma_ucm_even
 	}
 }
 
+/* Return: 0, and an event or the connector will tell what came of it; or a negative errno */
+static int start_connect(struct cm *cm, struct cm_id *id)
+{
+	id->state = CM_CONNECTING;
+	if (!device_is_iwarp(id->obj.device))
+		return ucma_connect(cm->fd, id->host_ids[0], &id->param);
+	id->is_connecting = true;
+	obj_get(cm->vm->objtab, &id->obj);
+	STAILQ_INSERT_TAIL(&cm->to_connect, id, next_connect);
+	pthread_cond_signal(&cm->connector_wakes);
+	return 0;
+}
+
+/* the first that is to be connected, without the lock in between */
+static void connect_first(struct cm *cm)
+{
+	struct cm_id *id = STAILQ_FIRST(&cm->to_connect);
+	struct rdma_ucm_conn_param param = id->param;
+	bool is_wanted = id->state == CM_CONNECTING;
+	int ret = 0;
+
+	STAILQ_REMOVE_HEAD(&cm->to_connect, next_connect);
+	cm->num_connecting++;
+	pthread_mutex_unlock(&cm->lock);
+	if (is_wanted)
+		ret = ucma_connect(cm->fd, id->host_ids[0], &param);
+	pthread_mutex_lock(&cm->lock);
+	cm->num_connecting--;
+	id->is_connecting = false;
+	if (ret && id->state == CM_CONNECTING)
+		end(cm, id, ret);
+	is_wanted = !id->is_doomed;
+	pthread_mutex_unlock(&cm->lock);
+	if (!is_wanted)
+		ucma_destroy(cm->fd, id->host_ids[0]);
+	obj_put(cm->vm->objtab, &id->obj);
+	pthread_mutex_lock(&cm->lock);
+}
+
+static void *connector_thread(void *arg)
+{
+	struct cm *cm = arg;
+
+	pthread_mutex_lock(&cm->lock);
+	while (!cm->is_ending) {
+		if (STAILQ_EMPTY(&cm->to_connect))
+			pthread_cond_wait(&cm->connector_wakes, &cm->lock);
+		else
+			connect_first(cm);
+	}
+	pthread_mutex_unlock(&cm->lock);
+	return NULL;
+}
+
 static void on_event(struct cm *cm, struct cm_id *id, const struct rdma_ucm_event_resp *event)
 {
 	int ret = 0;
@@ -336,8 +412,7 @@ static void on_event(struct cm *cm, struct cm_id *id, const struct rdma_ucm_even
 		id->state = CM_RESOLVING_ROUTE;
 		ret = ucma_resolve_route(cm->fd, id->host_ids[0], RESOLVE_TIMEOUT_MS);
 	} else if (event->event == EVENT_ROUTE_RESOLVED && id->state == CM_RESOLVING_ROUTE) {
-		id->state = CM_CONNECTING;
-		ret = ucma_connect(cm->fd, id->host_ids[0], &id->param);
+		ret = start_connect(cm, id);
 	} else if (event->event == EVENT_CONNECT_RESPONSE && id->state == CM_CONNECTING) {
 		on_response(cm, id, &event->param.conn);
 	} else if (event->event == EVENT_ESTABLISHED &&
@@ -749,14 +824,32 @@ void cm_destroy_all(struct vm *vm, uint32_t device)
 	}
 }
 
-static int start_thread(struct cm *cm)
+static void stop_connectors(struct cm *cm)
+{
+	pthread_mutex_lock(&cm->lock);
+	cm->is_ending = true;
+	pthread_cond_broadcast(&cm->connector_wakes);
+	pthread_mutex_unlock(&cm->lock);
+	while (cm->num_connectors)
+		pthread_join(cm->connectors[--cm->num_connectors], NULL);
+}
+
+static int start_threads(struct cm *cm)
 {
 	sigset_t all, before;
-	int err;
+	int err = 0;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the event loop's */
-	err = pthread_create(&cm->thread, NULL, event_thread, cm);
+	while (!err && cm->num_connectors < NUM_CONNECTORS) {
+		err = pthread_create(&cm->connectors[cm->num_connectors], NULL, connector_thread,
+				     cm);
+		cm->num_connectors += !err;
+	}
+	if (!err)
+		err = pthread_create(&cm->thread, NULL, event_thread, cm);
+	if (err)
+		stop_connectors(cm);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	cm->is_running = !err;
 	return -err;
@@ -772,6 +865,8 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 		return -ENOMEM;
 	cm->vm = vm;
 	pthread_mutex_init(&cm->lock, NULL);
+	pthread_cond_init(&cm->connector_wakes, NULL);
+	STAILQ_INIT(&cm->to_connect);
 	cm->stop_fd = eventfd(0, EFD_CLOEXEC);
 	cm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	cm->fd = ucma_open();
@@ -788,7 +883,7 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 	else
 		ret = sd_event_add_io(vm->loop, &cm->wake, cm->wake_fd, EPOLLIN, on_wake, cm);
 	if (ret >= 0)
-		ret = start_thread(cm);
+		ret = start_threads(cm);
 	if (ret < 0) {
 		cm_destroy(cm);
 		return ret;
@@ -803,7 +898,18 @@ void cm_stop(struct cm *cm)
 		return;
 	raise_event(cm->stop_fd);
 	pthread_join(cm->thread, NULL);
+	stop_connectors(cm);
 	cm->is_running = false;
+}
+
+bool cm_is_connecting(struct cm *cm)
+{
+	bool is_connecting;
+
+	pthread_mutex_lock(&cm->lock);
+	is_connecting = cm->num_connecting || !STAILQ_EMPTY(&cm->to_connect);
+	pthread_mutex_unlock(&cm->lock);
+	return is_connecting;
 }
 
 void cm_destroy(struct cm *cm)
@@ -816,6 +922,7 @@ void cm_destroy(struct cm *cm)
 		close(cm->wake_fd);
 	if (cm->stop_fd >= 0)
 		close(cm->stop_fd);
+	pthread_cond_destroy(&cm->connector_wakes);
 	pthread_mutex_destroy(&cm->lock);
 	free(cm);
 }

@@ -24,6 +24,9 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed);
 /** cm_stop() - the host's events are not heard any more; the pool, which its thread uses, may go */
 void cm_stop(struct cm *cm);
 
+/** cm_is_connecting() - Return: whether cm_stop() would have to wait for TCP */
+bool cm_is_connecting(struct cm *cm);
+
 /** cm_destroy() - no CM id is left, nor a pool that uses any */
 void cm_destroy(struct cm *cm);
 

@@ -399,6 +399,8 @@ int main(int argc, char **argv)
 	}
 	if (vm.control)
 		unlink(opt.control);
-	vm_exit(&vm);
+	/* else the kernel cleans up, which need not wait */
+	if (!vm.cm || !cm_is_connecting(vm.cm))
+		vm_exit(&vm);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
 }
