@@ -123,6 +123,7 @@ struct cm_id {
  * @num_connecting: and those that one has
  * @connector_wakes: signalled when there is one, or when they have to end
  * @is_ending: they have
+ * @connector_is_done: broadcast when one is done with a QP
  */
 struct cm {
 	struct vm *vm;
@@ -139,6 +140,7 @@ struct cm {
 	STAILQ_HEAD(, cm_id) to_connect;
 	pthread_cond_t connector_wakes;
 	bool is_ending;
+	pthread_cond_t connector_is_done;
 };
 
 static struct cm_id *id_of(struct obj *obj)
@@ -366,23 +368,31 @@ static void connect_first(struct cm *cm)
 {
 	struct cm_id *id = STAILQ_FIRST(&cm->to_connect);
 	struct rdma_ucm_conn_param param = id->param;
-	bool is_wanted = id->state == CM_CONNECTING;
-	int ret = 0;
+	struct qp *qp = id->state == CM_CONNECTING ? id->qp : NULL;
+	bool is_doomed;
+	int ret = -ENOTCONN;
 
 	STAILQ_REMOVE_HEAD(&cm->to_connect, next_connect);
 	cm->num_connecting++;
-	pthread_mutex_unlock(&cm->lock);
-	if (is_wanted)
+	if (qp) {
+		obj_get(cm->vm->objtab, &qp->obj);
+		qp->is_connecting = true;
+		pthread_mutex_unlock(&cm->lock);
 		ret = ucma_connect(cm->fd, id->host_ids[0], &param);
-	pthread_mutex_lock(&cm->lock);
+		pthread_mutex_lock(&cm->lock);
+		qp->is_connecting = false;
+		pthread_cond_broadcast(&cm->connector_is_done);
+	}
 	cm->num_connecting--;
 	id->is_connecting = false;
 	if (ret && id->state == CM_CONNECTING)
 		end(cm, id, ret);
-	is_wanted = !id->is_doomed;
+	is_doomed = id->is_doomed;
 	pthread_mutex_unlock(&cm->lock);
-	if (!is_wanted)
+	if (is_doomed)
 		ucma_destroy(cm->fd, id->host_ids[0]);
+	if (qp)
+		obj_put(cm->vm->objtab, &qp->obj);
 	obj_put(cm->vm->objtab, &id->obj);
 	pthread_mutex_lock(&cm->lock);
 }
@@ -643,6 +653,14 @@ static int start_connecting(struct cm *cm, struct cm_id *id, const struct hyv_re
 	return ucma_resolve_addr(cm->fd, id->host_ids[0], &local, &remote, RESOLVE_TIMEOUT_MS);
 }
 
+/* with the lock held. Return: 0 or a negative errno */
+static int can_connect(const struct qp *qp)
+{
+	if (qp->is_dying)
+		return -ENOENT;
+	return qp->cm || qp->is_connecting ? -EISCONN : 0;
+}
+
 int cm_connect_exec(struct cmd *cmd)
 {
 	const struct hyv_req_cm_connect *req = cmd->req;
@@ -664,7 +682,7 @@ int cm_connect_exec(struct cmd *cmd)
 	if (!gid_is_allowed(cmd->vm, qp->obj.context->device, req->local.addr))
 		return -EADDRNOTAVAIL;
 	pthread_mutex_lock(&cm->lock);
-	ret = qp->cm ? -EISCONN : 0;
+	ret = can_connect(qp);
 	if (!ret) {
 		id = id_create(cm, CM_RESOLVING_ADDR, qp->obj.context->device);
 		ret = id ? 0 : -ENOMEM;
@@ -683,13 +701,13 @@ int cm_connect_exec(struct cmd *cmd)
 static int accept_with(struct cm *cm, struct cm_id *id, struct qp *qp,
 		       const struct rdma_ucm_conn_param *param)
 {
-	int ret;
+	int ret = can_connect(qp);
 
 	/* the path is one of the listener's device: its index of a GID is another address elsewhere */
 	if (id->state != CM_REQUESTED || qp->obj.context->device != id->obj.device)
 		return -EINVAL;
-	if (qp->cm)
-		return -EISCONN;
+	if (ret)
+		return ret;
 	id->qp = qp;
 	qp->cm = id;
 	ret = connect_qp(cm, id, param);
@@ -814,6 +832,19 @@ void cm_forget_qp(struct vm *vm, struct qp *qp)
 	pthread_mutex_unlock(&vm->cm->lock);
 }
 
+void cm_release_qp(struct vm *vm, struct qp *qp)
+{
+	if (!vm->cm)
+		return;
+	pthread_mutex_lock(&vm->cm->lock);
+	qp->is_dying = true;
+	if (qp->cm)
+		unlink_qp(qp->cm);
+	while (qp->is_connecting)
+		pthread_cond_wait(&vm->cm->connector_is_done, &vm->cm->lock);
+	pthread_mutex_unlock(&vm->cm->lock);
+}
+
 void cm_destroy_all(struct vm *vm, uint32_t device)
 {
 	struct obj *obj;
@@ -866,6 +897,7 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 	cm->vm = vm;
 	pthread_mutex_init(&cm->lock, NULL);
 	pthread_cond_init(&cm->connector_wakes, NULL);
+	pthread_cond_init(&cm->connector_is_done, NULL);
 	STAILQ_INIT(&cm->to_connect);
 	cm->stop_fd = eventfd(0, EFD_CLOEXEC);
 	cm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -922,6 +954,7 @@ void cm_destroy(struct cm *cm)
 		close(cm->wake_fd);
 	if (cm->stop_fd >= 0)
 		close(cm->stop_fd);
+	pthread_cond_destroy(&cm->connector_is_done);
 	pthread_cond_destroy(&cm->connector_wakes);
 	pthread_mutex_destroy(&cm->lock);
 	free(cm);

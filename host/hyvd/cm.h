@@ -39,6 +39,13 @@ void cm_destroy_all(struct vm *vm, uint32_t device);
 /** cm_forget_qp() - a QP goes: whatever connection it has touches it no more when this returns */
 void cm_forget_qp(struct vm *vm, struct qp *qp);
 
+/**
+ * cm_release_qp() - before a QP is destroyed on the host, where another VM's may get its number: as
+ * cm_forget_qp(), and nothing connects it any more, even if the host then keeps it. Waits for what
+ * does
+ */
+void cm_release_qp(struct vm *vm, struct qp *qp);
+
 int cm_listen_exec(struct cmd *cmd);
 int cm_connect_exec(struct cmd *cmd);
 int cm_accept_exec(struct cmd *cmd);

@@ -294,18 +294,20 @@ static int serve(struct vm *vm, bool may_sleep)
 		{ .fd = vu_dev_kick_fd(vm->vu, HYV_VQ_DOORBELL), .events = POLLIN },
 		{ .fd = sd_event_get_fd(vm->loop), .events = POLLIN },
 	};
-	int ret = 0;
+	int ret = 0, num_ready;
 
 	if (sd_event_get_state(vm->loop) != SD_EVENT_ARMED)
 		ret = sd_event_prepare(vm->loop);
-	if (!ret) {
-		if (poll(files, 2, may_sleep ? -1 : 0) < 0)
-			return errno == EINTR ? 0 : -errno;
-		if (files[0].revents)
-			vu_dev_kicked(vm->vu, HYV_VQ_DOORBELL);
-		if (files[1].revents)
-			ret = sd_event_wait(vm->loop, 0);
-	}
+	if (ret < 0)
+		return ret;
+	/* if the loop has something to do, that does not go before what has been waited for */
+	num_ready = poll(files, ret ? 1 : 2, ret || !may_sleep ? 0 : -1);
+	if (num_ready < 0 && errno != EINTR)
+		return -errno;
+	if (num_ready > 0 && files[0].revents)
+		vu_dev_kicked(vm->vu, HYV_VQ_DOORBELL);
+	if (num_ready > 0 && files[1].revents)
+		ret = sd_event_wait(vm->loop, 0);
 	return ret > 0 ? sd_event_dispatch(vm->loop) : ret;
 }
 

@@ -103,15 +103,18 @@ static struct mr *mr_of(struct obj *obj)
 }
 
 /* the host does not know it any more, or nobody can ring its queues (qp_ring()) */
+static void take_away(struct mr *mr)
+{
+	if (!mr->placed.placed_in)
+		return;
+	doorbell_fence(mr->obj.context->vm->doorbell);
+	gmem_span_release(&mr->placed);
+}
+
 static void mr_release(struct obj *obj)
 {
-	struct mr *mr = mr_of(obj);
-
-	if (mr->placed.placed_in) {
-		doorbell_fence(obj->context->vm->doorbell);
-		gmem_span_release(&mr->placed);
-	}
-	free(mr);
+	take_away(mr_of(obj));
+	free(mr_of(obj));
 }
 
 /* what the host's kernel pins for it; an empty one pins a page unless it starts at one's boundary */
@@ -306,10 +309,11 @@ int dereg_mr_exec(struct cmd *cmd)
 	ret = object_destroy(cmd, &dereg_mr);
 	if (ret == CMD_DEFERRED)
 		return ret;
-	if (ret)
+	if (ret) {
 		atomic_flag_clear(&mr->is_changing);
-	else
-		limit_uncharge(&cmd->vm->limits, &cmd->target->context->charges, LIMIT_PAGES,
-			       mr->pages);
-	return ret;
+		return ret;
+	}
+	limit_uncharge(&cmd->vm->limits, &cmd->target->context->charges, LIMIT_PAGES, mr->pages);
+	take_away(mr); /* here, since it may take a while */
+	return 0;
 }

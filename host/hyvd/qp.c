@@ -139,6 +139,7 @@ static int create_qp(struct cmd *cmd, const struct parents *from)
 	qp = calloc(1, sizeof(*qp));
 	if (!qp)
 		return -ENOMEM;
+	qp->obj.context = ctx; /* a guest may ring any number, from now on this one */
 	ret = doorbell_assign(cmd->vm->doorbell, qp, &qp->doorbell);
 	if (ret) {
 		free(qp);
@@ -396,6 +397,6 @@ int query_qp_exec(struct cmd *cmd)
 
 int destroy_qp_exec(struct cmd *cmd)
 {
-	cm_forget_qp(cmd->vm, qp_of(cmd->target)); /* before another gets its handle */
+	cm_release_qp(cmd->vm, qp_of(cmd->target));
 	return object_destroy(cmd, &destroy_qp);
 }

@@ -3,6 +3,7 @@
 #ifndef HYVD_QP_H
 #define HYVD_QP_H
 
+#include <stdbool.h>
 #include <rdma/ib_user_verbs.h>
 #include "objtab.h"
 
@@ -13,13 +14,17 @@ struct cmd;
  * struct qp - a queue pair
  * @num: what the network calls it
  * @doorbell: its number in the doorbells
- * @cm: the connection that it is used for, or NULL; cm.c's, and guarded there
+ * @cm: the connection that it is used for, or NULL; cm.c's, and guarded there, as the next
+ * @is_dying: it is being destroyed: its number may be another's soon
+ * @is_connecting: the host's rdma_cm was given its number and has not done with it
  */
 struct qp {
 	struct obj obj;
 	uint32_t num;
 	uint32_t doorbell;
 	struct cm_id *cm;
+	bool is_dying;
+	bool is_connecting;
 };
 
 /**
