@@ -90,6 +90,8 @@ start_host() {
 		lab_alive || { cat "$L/qemu.log" >&2; die "QEMU did not start the host VM"; }
 		sleep 0.1
 	done
+	# before what else this machine does: builds, even nice ones, make emulated processors late, and each session has an equal share
+	echo -15 2>/dev/null >"/proc/$(<"$L/pid")/autogroup" || renice -n -15 -p "$(<"$L/pid")" >/dev/null || :
 	rm -f "$L/witness.log"
 	setsid "$LAB/witness" "$L/qmp" "$L/witness.log" </dev/null >/dev/null 2>&1 8>&- 9>&- &
 	if [[ $accel == *tcg* ]]; then # no list: its shell would stay, and hold the lab's lock
