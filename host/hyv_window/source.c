@@ -80,22 +80,27 @@ static void uncharge(struct hyv_window *w, unsigned long npages)
 
 /**
  * hyv_source_unpin() - release the pages of a piece that nobody sees any more
- * @m: the piece; no other thread pins or unpins it
+ * @m: the piece; no other thread pins it
  *
- * Does nothing if it has no pinned pages. Sleeps.
+ * Does nothing if it has no pinned pages, or another thread is at it: the end of the creator's
+ * address space and the window's may tell of themselves at the same time. Sleeps.
  */
 void hyv_source_unpin(struct hyv_map *m)
 {
+	struct hyv_window *w = m->window;
+	unsigned long i, npinned;
 	struct page *page;
-	unsigned long i;
 
-	for (i = 0; i < m->npinned; i++) {
+	spin_lock(&w->lock);
+	npinned = m->npinned;
+	m->npinned = 0;
+	spin_unlock(&w->lock);
+	for (i = 0; i < npinned; i++) {
 		page = pfn_to_page(m->pfn[i]);
 		unpin_user_pages_dirty_lock(&page, 1, !m->ro);
 		cond_resched();
 	}
-	uncharge(m->window, m->npinned);
-	m->npinned = 0;
+	uncharge(w, npinned);
 }
 
 static int pin_pages(struct hyv_map *m, unsigned long address)

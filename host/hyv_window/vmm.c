@@ -118,13 +118,15 @@ static vm_fault_t hyv_vmm_pfn_mkwrite(struct vm_fault *vmf)
 	return VM_FAULT_NOPAGE;
 }
 
-static void vma_add(struct hyv_window *w, struct vm_area_struct *vma, struct hyv_vma *v)
+/* @old: the mapping that this one is a copy of, entries and all, or NULL */
+static void vma_add(struct hyv_window *w, struct vm_area_struct *vma, struct hyv_vma *v,
+		    const struct hyv_vma *old)
 {
 	v->window = w;
 	v->vma = vma;
 	vma->vm_private_data = v;
 	mutex_lock(&w->vma_lock);
-	v->pass = w->pass;
+	v->pass = old ? old->pass : w->pass;
 	list_add(&v->list, &w->vmas);
 	mutex_unlock(&w->vma_lock);
 }
@@ -134,7 +136,7 @@ static void hyv_vmm_open(struct vm_area_struct *vma)
 {
 	struct hyv_vma *old = vma->vm_private_data;
 
-	vma_add(old->window, vma, kmalloc(sizeof(*old), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL));
+	vma_add(old->window, vma, kmalloc(sizeof(*old), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL), old);
 }
 
 static void hyv_vmm_close(struct vm_area_struct *vma)
@@ -184,7 +186,7 @@ int hyv_vmm_mmap(struct file *file, struct vm_area_struct *vma)
 	/* VM_IO: KVM maps registers only where it sees this flag */
 	vm_flags_set(vma, VM_PFNMAP | VM_IO | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &hyv_vmm_ops;
-	vma_add(w, vma, v);
+	vma_add(w, vma, v, NULL);
 	return 0;
 }
 
@@ -210,8 +212,11 @@ static void refresh_vma(struct hyv_window *w, struct vm_area_struct *vma, unsign
 	}
 }
 
-/* the next address space that this pass over the mappings has not seen, or NULL; to be mmput() */
-static struct mm_struct *next_mm(struct hyv_window *w)
+/*
+ * The next address space that this pass over the mappings has not seen, or NULL; to be mmput().
+ * One that is being torn down is passed over, which sets @skipped.
+ */
+static struct mm_struct *next_mm(struct hyv_window *w, bool *skipped)
 {
 	struct mm_struct *mm = NULL;
 	struct hyv_vma *v;
@@ -225,6 +230,7 @@ static struct mm_struct *next_mm(struct hyv_window *w)
 			mm = v->vma->vm_mm;
 			break;
 		}
+		*skipped = true;
 	}
 	mutex_unlock(&w->vma_lock);
 	return mm;
@@ -241,16 +247,17 @@ static struct mm_struct *next_mm(struct hyv_window *w)
  */
 void hyv_vmm_refresh(struct hyv_window *w, const struct hyv_map *m, bool fill)
 {
+	bool skipped = false;
 	struct mm_struct *mm;
 	struct hyv_vma *v;
 
 	mutex_lock(&w->vma_lock);
 	w->pass++;		/* mappings made from now on have no old entries */
 	mutex_unlock(&w->vma_lock);
-	while ((mm = next_mm(w))) {
+	while ((mm = next_mm(w, &skipped))) {
 		if (mmap_write_lock_killable(mm)) {
 			/* the caller is being killed and may not wait for somebody else's lock */
-			hyv_vmm_zap(w, m->node.start, m->npages);
+			skipped = true;
 			mmput(mm);
 			break;
 		}
@@ -265,6 +272,9 @@ void hyv_vmm_refresh(struct hyv_window *w, const struct hyv_map *m, bool fill)
 		mmap_write_unlock(mm);
 		mmput(mm);
 	}
+	/* of one that is being torn down, KVM may still mark the pages of its entries (before 6.13) */
+	if (skipped)
+		hyv_vmm_zap(w, m->node.start, m->npages);
 }
 
 /**
