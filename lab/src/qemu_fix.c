@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Two corrections of QEMU's emulation of x86 processors, preloaded into the QEMU that emulates the lab's host VM. Both concern AMD SVM, in
- * QEMU 7.2 to 11.1 at least. Each changes nothing unless the machine code is what it knows, and says so then. To be deleted with the first
+ * Three corrections of QEMU's emulation of x86 processors, preloaded into the QEMU that emulates the lab's host VM. All concern AMD SVM, in
+ * QEMU 7.2 (the third: 11.1) to 11.1 at least. Each changes nothing unless the machine code is what it knows, and says so then. To be deleted with the first
  * QEMU that has them mended.
  *
  * The flags of the first processor. cpu_clear_ignne() (target/i386/tcg/system/fpu_helper.c), which every FXRSTOR, XRSTOR and FLDENV of every
@@ -17,6 +17,10 @@
  * guest gets the same vector again, interrupts off or not, where its kernel never expects one. It hangs or triple-faults: two guests that ran
  * nothing special did so within 30 s while the host VM was paused and resumed 50 times a second, and lived through 5154 such pauses with this.
  * Here a function in the place of do_interrupt_x86_hardirq() does the same and then forgets the vector, as its other caller does.
+ *
+ * A nested guest's task priority. helper_write_crN() (misc_helper.c) calls cpu_interrupt() for its own processor when a nested guest writes CR8
+ * while a virtual interrupt waits, without the lock which that asserts: QEMU aborts. Linux does not use CR8, UEFI firmware does. Here
+ * cpu_interrupt() does without the lock: a processor's request to itself is one atomic OR. Who calls it for another has the lock.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -92,12 +96,26 @@ static bool clear_no_ignne(void)
 	return unlock(clear + at, 1, PROT_READ | PROT_EXEC);
 }
 
+static bool interrupt_unlocked(void)
+{
+	static const char assert[] = "\xe8....\x84\xc0\x74\x14";		  /* call bql_locked; test %al, %al; je to the failure */
+	uint8_t *interrupt = dlsym(RTLD_DEFAULT, "cpu_interrupt");
+	const size_t at = 8, je = 15;
+	uint32_t distance;
+
+	if (!interrupt || !is_code(interrupt, at, assert, sizeof(assert) - 1, 1, &distance) ||
+	    !unlock(interrupt + je, 2, PROT_READ | PROT_WRITE | PROT_EXEC))
+		return false;
+	memset(interrupt + je, 0x90, 2); /* nop */
+	return unlock(interrupt + je, 2, PROT_READ | PROT_EXEC);
+}
+
 __attribute__((constructor)) static void mend(void)
 {
 	do_interrupt_all = dlsym(RTLD_DEFAULT, "do_interrupt_all");
 	if (!do_interrupt_all)
 		return; /* it emulates no x86 processor */
-	if (forget_vector() && clear_no_ignne())
+	if (forget_vector() && clear_no_ignne() && interrupt_unlocked())
 		fputs("qemu_fix: the emulation of SVM is corrected\n", stderr);
 	else
 		fputs("qemu_fix: this QEMU's code is not known here, guests and host may reset themselves\n", stderr);
