@@ -79,7 +79,7 @@ start_host() {
 		-object memory-backend-ram,id=bar,size=4M,share=on -device ivshmem-plain,memdev=bar # a BAR that tests may write
 		-device virtio-serial-pci,max_ports=5)
 	for i in 0 1 2 3; do
-		rm -f "$L/cmd.$i.lock"
+		rm -f "$L/cmd.$i" "$L/cmd.$i.lock" # of a QEMU that has been killed
 		q+=(-chardev "socket,id=c$i,path=$L/cmd.$i,server=on,wait=off" -device "virtserialport,chardev=c$i,name=cmd.$i,nr=$((i + 1))")
 	done
 	: >"$L/serial.log"
