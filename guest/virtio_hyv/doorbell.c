@@ -10,10 +10,20 @@
  * the daemon runs on another CPU.
  */
 #include <linux/io.h>
+#include <linux/pgtable.h>
 #include <asm/barrier.h>
 #include <asm/sync_bitops.h>
 
 #include "virtio_hyv.h"
+
+/* whether what is mapped here is cached: not where the firmware's MTRRs say otherwise */
+static bool is_cached(const void *address)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)address, &level);
+
+	return pte && !(pte_flags(*pte) & (_PAGE_PWT | _PAGE_PCD));
+}
 
 /**
  * hyv_doorbell_init() - map the doorbells and look for the sign of life
@@ -26,6 +36,9 @@ int hyv_doorbell_init(struct hyv_dev *hyv)
 	hyv->doorbells = memremap(hyv->window.addr, HYV_DOORBELLS_SIZE, MEMREMAP_WB);
 	if (!hyv->doorbells)
 		return -ENOMEM;
+	if (!is_cached(hyv->doorbells))
+		dev_warn(&hyv->vdev->dev,
+			 "the firmware has forbidden to cache the window: queues will be slow; give the VM processors without MTRRs (-cpu host,-mtrr)\n");
 	if (hyv_doorbell_alive(hyv))
 		return 0;
 	memunmap(hyv->doorbells);

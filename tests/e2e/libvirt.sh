@@ -52,7 +52,10 @@ domain() {
 		for name, text in ("kernel", kernel), ("initrd", initrd), ("cmdline", cmdline):
 		    tree.SubElement(domain.find("os"), name).text = text
 		for feature in cpu.split(",")[1:]:
-		    tree.SubElement(domain.find("cpu"), "feature", policy="disable", name=feature.lstrip("-"))
+		    if feature.startswith("-"):
+		        tree.SubElement(domain.find("cpu"), "feature", policy="disable", name=feature[1:])
+		    else: # host-phys-bits-limit=N
+		        tree.SubElement(domain.find("cpu"), "maxphysaddr", mode="passthrough", limit=feature.split("=")[1])
 		devices = domain.find("devices")
 		for name in "disk", "interface", "console":
 		    devices.remove(devices.find(name))
