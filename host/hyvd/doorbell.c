@@ -3,8 +3,10 @@
  * Doorbells of devices whose ibv_post_send() ends in the kernel (rxe, siw). The guest sets a bit in
  * shared memory; this rings the host device for it. While the daemon looks, a post costs the guest
  * no exit; when nothing came for a while it goes to sleep, and the guest's next ring wakes it
- * through the doorbell queue. struct hyv_doorbells in wire.h has the protocol. One ring serves all
- * posts that came before it: the host's driver works until the send queue is empty.
+ * through the doorbell queue. It looks on only where that pays: a processor that it takes from a
+ * guest which does not post meanwhile makes the next post late. struct hyv_doorbells in wire.h has
+ * the protocol. One ring serves all posts that came before it: the host's driver works until the
+ * send queue is empty.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -26,13 +28,18 @@
 /**
  * struct doorbell - the shared pages and whom they ring
  * @lock: guards @qps; held while one is rung, so that doorbell_release() can wait for that
+ * @poll_ticks: the longest it looks on after a ring, in clock ticks
+ * @patience: how long it looks on now: that, or not at all
  * @idle_since: clock ticks when something rang last
+ * @num_rings: how often since it was woken
  */
 struct doorbell {
 	struct vm *vm;
 	struct hyv_doorbells *shared;
 	uint64_t poll_ticks;
+	uint64_t patience;
 	uint64_t idle_since;
+	uint64_t num_rings;
 	bool is_asleep;
 	pthread_mutex_t lock;
 	uint32_t next;
@@ -187,20 +194,33 @@ static void set_asleep(struct doorbell *db, bool asleep)
 
 void doorbell_wake(struct doorbell *db)
 {
+	uint64_t now = ticks();
+
+	if (now - db->idle_since < db->poll_ticks)
+		db->patience = db->poll_ticks; /* looking on would have seen this one */
+	db->idle_since = now;
+	db->num_rings = 0;
 	set_asleep(db, false);
+}
+
+/* Return: whether anybody had to be rung */
+static bool look(struct doorbell *db)
+{
+	if (!ring_all(db))
+		return false;
+	db->num_rings++;
 	db->idle_since = ticks();
+	return true;
 }
 
 bool doorbell_poll(struct doorbell *db)
 {
-	if (ring_all(db)) {
-		db->idle_since = ticks();
+	if (look(db) || ticks() - db->idle_since < db->patience)
 		return true;
-	}
-	if (ticks() - db->idle_since < db->poll_ticks)
-		return true;
+	if (db->num_rings <= 1)
+		db->patience = 0; /* it has seen none but the one that woke it */
 	set_asleep(db, true);
-	if (!ring_all(db))
+	if (!look(db))
 		return false;
 	doorbell_wake(db);
 	return true;

@@ -13,7 +13,8 @@ struct vm;
 
 /**
  * doorbell_create() - all quiet, and asleep
- * @poll_us: microseconds to go on looking after the last ring before falling asleep
+ * @poll_us: microseconds to go on looking after the last ring before falling asleep, where the last
+ *           times showed that this pays
  *
  * Return: 0 or a negative errno.
  */

@@ -40,7 +40,7 @@ static const struct argp_option option_table[] = {
 	  "shared memory for the queues of the VM's applications, a power of two with suffix M or G (default 1G)",
 	  0 },
 	{ "poll-us", OPT_POLL_US, "N", 0,
-	  "microseconds to go on looking for doorbells after the last one, 0 to 1000000 (default 50)",
+	  "microseconds to go on looking for doorbells after the last one, as long as that finds any; 0 to 1000000 (default 50)",
 	  0 },
 	{ "verbose", 'v', NULL, 0, "log every verb", 0 },
 	{ "no-sandbox", OPT_NO_SANDBOX, NULL, 0,
