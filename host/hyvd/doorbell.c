@@ -196,6 +196,8 @@ void doorbell_wake(struct doorbell *db)
 {
 	uint64_t now = ticks();
 
+	if (!db->is_asleep)
+		return;
 	if (now - db->idle_since < db->poll_ticks)
 		db->patience = db->poll_ticks; /* looking on would have seen this one */
 	db->idle_since = now;

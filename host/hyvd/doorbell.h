@@ -41,8 +41,8 @@ void doorbell_release(struct doorbell *db, uint32_t number);
 void doorbell_fence(struct doorbell *db);
 
 /**
- * doorbell_wake() - the guest notified: look from now on. On the event loop's thread, as the
- * next.
+ * doorbell_wake() - the guest notified: look from now on. Does nothing when awake. On the event
+ * loop's thread, as the next.
  */
 void doorbell_wake(struct doorbell *db);
 

@@ -304,8 +304,11 @@ static int serve(struct vm *vm, bool may_sleep)
 	num_ready = poll(files, ret ? 1 : 2, ret || !may_sleep ? 0 : -1);
 	if (num_ready < 0 && errno != EINTR)
 		return -errno;
-	if (num_ready > 0 && files[0].revents)
-		vu_dev_kicked(vm->vu, HYV_VQ_DOORBELL);
+	if (num_ready > 0 && files[0].revents) {
+		doorbell_wake(vm->doorbell);
+		doorbell_poll(vm->doorbell);
+		vu_dev_kicked(vm->vu, HYV_VQ_DOORBELL); /* it was heard, which can wait */
+	}
 	if (num_ready > 0 && files[1].revents)
 		ret = sd_event_wait(vm->loop, 0);
 	return ret > 0 ? sd_event_dispatch(vm->loop) : ret;
