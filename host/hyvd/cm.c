@@ -5,8 +5,8 @@
  * The guest knows connections as iWARP drivers do: it names a QP and two addresses, and is told when
  * it is connected; it knows nothing of routes and of the QP's attributes. Those are seen to here:
  *
- *   active   RESOLVING_ADDR -> RESOLVING_ROUTE -> CONNECTING -> (peer's yes: QP to RTR and RTS, our
- *            last word) -> ESTABLISHED
+ *   active   RESOLVING_ADDR -> RESOLVING_ROUTE -> (QUEUED, on an iWARP device) -> CONNECTING ->
+ *            (peer's yes: QP to RTR and RTS, our last word) -> ESTABLISHED
  *   passive  REQUESTED -> (guest's yes: QP to RTR and RTS, our yes) -> ACCEPTING -> (peer's last
  *            word) -> ESTABLISHED
  *   both     -> OVER: told to the guest, nothing more to come
@@ -17,7 +17,9 @@
  * the guest is never one of the host.
  *
  * To connect over siw is to wait for TCP, two minutes for an address where nobody is. That is for a
- * few threads more; an id that is destroyed meanwhile is theirs to destroy.
+ * few threads more, the connectors. Who destroys the id or the QP meanwhile ends the wait with a
+ * signal, again and again until the connector is done, since one that comes just before the wait ends
+ * nothing.
  *
  * The host's events are read by a thread of its own, since to act on them is to change QPs, which
  * may wait. What the guest has to be told is kept in the id, at most one of each kind, and requests
@@ -32,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include "cm.h"
 #include "cmd.h"
@@ -46,6 +49,8 @@
 #define ROCE_REJECT_MAX	   148u
 #define IWARP_DATA_MAX	   255u /* of any of the three: what a byte of rdma_cm's can count */
 #define NUM_CONNECTORS	   4u
+#define INTERRUPT	   SIGUSR1 /* of a connector's wait */
+#define INTERRUPT_AGAIN_NS 10000000
 #define MAX_BACKLOG	   1024u
 
 /* enum ib_qp_state, which no user header has */
@@ -71,6 +76,7 @@ enum cm_state {
 	CM_LISTENING,
 	CM_RESOLVING_ADDR,
 	CM_RESOLVING_ROUTE,
+	CM_QUEUED,
 	CM_CONNECTING,
 	CM_REQUESTED,
 	CM_ACCEPTING,
@@ -85,7 +91,9 @@ enum cm_state {
  * @host_ids: the host's, @num_host_ids of them; none once they are destroyed
  * @qp: that it connects, or NULL
  * @param: active, before it is sent: what to offer; then, what the other side offers
- * @is_connecting: a connector has it, and destroys its host id if it is @is_doomed by then
+ * @is_connecting: a connector has it: neither its host id nor its QP may go
+ * @connector: which
+ * @next_connect: in struct cm.to_connect while it is QUEUED
  * @reply_due: HYV_CM_REPLY or HYV_CM_ESTABLISHED is to be told, or 0
  * @reply_status: with it
  * @close_due: HYV_CM_CLOSE is to be told
@@ -100,8 +108,8 @@ struct cm_id {
 	struct qp *qp;
 	struct rdma_ucm_conn_param param;
 	bool is_connecting;
-	bool is_doomed;
-	STAILQ_ENTRY(cm_id) next_connect;
+	pthread_t connector;
+	TAILQ_ENTRY(cm_id) next_connect;
 	enum hyv_cm_event reply_due;
 	int reply_status;
 	bool close_due;
@@ -119,11 +127,10 @@ struct cm_id {
  * @lock: guards all CM ids and struct qp.cm; held over ioctls and commands, but not while a host id
  *        is destroyed
  * @connectors: connect ids of iWARP devices, @num_connectors of them
- * @to_connect: those, each with a reference, that no connector has taken
- * @num_connecting: and those that one has
+ * @to_connect: those that no connector has taken
  * @connector_wakes: signalled when there is one, or when they have to end
  * @is_ending: they have
- * @connector_is_done: broadcast when one is done with a QP
+ * @connector_is_done: broadcast when one is done with an id
  */
 struct cm {
 	struct vm *vm;
@@ -136,8 +143,7 @@ struct cm {
 	pthread_mutex_t lock;
 	pthread_t connectors[NUM_CONNECTORS];
 	unsigned int num_connectors;
-	unsigned int num_connecting;
-	STAILQ_HEAD(, cm_id) to_connect;
+	TAILQ_HEAD(, cm_id) to_connect;
 	pthread_cond_t connector_wakes;
 	bool is_ending;
 	pthread_cond_t connector_is_done;
@@ -170,19 +176,20 @@ static void cm_id_release(struct obj *obj)
 }
 
 /*
- * With the lock held. @dev: of the listener or QP. Return: a new id, which the guest can name, with a
- * reference; or NULL
+ * With the lock held. @dev: of the listener or QP. @out: a new id, which the guest can name, with a
+ * reference. Return: 0, -ENOMEM, or -ENODEV when the device is going
  */
-static struct cm_id *id_create(struct cm *cm, enum cm_state state, struct device *dev)
+static int id_create(struct cm *cm, enum cm_state state, struct device *dev, struct cm_id **out)
 {
 	struct cm_id *id = NULL;
+	int ret;
 
 	if (limit_charge(&cm->vm->limits, NULL, LIMIT_CM_IDS, 1))
-		return NULL;
+		return -ENOMEM;
 	id = calloc(1, sizeof(*id));
 	if (!id) {
 		limit_uncharge(&cm->vm->limits, NULL, LIMIT_CM_IDS, 1);
-		return NULL;
+		return -ENOMEM;
 	}
 	id->vm = cm->vm;
 	id->state = state;
@@ -191,36 +198,62 @@ static struct cm_id *id_create(struct cm *cm, enum cm_state state, struct device
 	device_hold(cm->vm, dev);
 	obj_init(cm->vm->objtab, &id->obj, OBJ_CM, NULL, cm_id_release);
 	obj_get(cm->vm->objtab, &id->obj);
-	if (!objtab_publish(cm->vm->objtab, &id->obj))
-		return id;
-	obj_put(cm->vm->objtab, &id->obj);
-	obj_put(cm->vm->objtab, &id->obj);
-	return NULL;
+	ret = objtab_publish(cm->vm->objtab, &id->obj);
+	if (ret) {
+		obj_put(cm->vm->objtab, &id->obj);
+		obj_put(cm->vm->objtab, &id->obj);
+		return ret;
+	}
+	*out = id;
+	return 0;
 }
 
+/* a connector that has the QP's number does this when it is done */
 static void unlink_qp(struct cm_id *id)
 {
+	if (id->is_connecting)
+		return;
 	if (id->qp)
 		id->qp->cm = NULL;
 	id->qp = NULL;
+}
+
+/* with the lock held: nothing becomes of it any more */
+static void set_over(struct cm *cm, struct cm_id *id)
+{
+	if (id->state == CM_QUEUED)
+		TAILQ_REMOVE(&cm->to_connect, id, next_connect);
+	id->state = CM_OVER;
+}
+
+/* with the lock held, but not while it waits: have an id's connector end, which may take another try */
+static void interrupt(struct cm *cm, const struct cm_id *id)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += INTERRUPT_AGAIN_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_kill(id->connector, INTERRUPT);
+	pthread_cond_clockwait(&cm->connector_is_done, &cm->lock, CLOCK_MONOTONIC, &until);
 }
 
 /* destroy an id, and the requests that the guest has not been told of; without the lock */
 static void id_destroy(struct cm *cm, struct cm_id *id)
 {
 	struct cm_id *request;
-	bool is_connecting;
 	unsigned int i;
 
 	if (!objtab_remove(cm->vm->objtab, &id->obj))
 		return; /* another request did */
 	pthread_mutex_lock(&cm->lock);
-	id->state = CM_OVER;
+	set_over(cm, id);
+	while (id->is_connecting)
+		interrupt(cm, id);
 	unlink_qp(id);
-	is_connecting = id->is_connecting;
-	id->is_doomed = true;
 	pthread_mutex_unlock(&cm->lock);
-	for (i = 0; i < id->num_host_ids && !is_connecting; i++)
+	for (i = 0; i < id->num_host_ids; i++)
 		ucma_destroy(cm->fd, id->host_ids[i]);
 	while ((request = STAILQ_FIRST(&id->requests))) {
 		STAILQ_REMOVE_HEAD(&id->requests, next_request);
@@ -235,6 +268,7 @@ static void end(struct cm *cm, struct cm_id *id, int status)
 	switch (id->state) {
 	case CM_RESOLVING_ADDR:
 	case CM_RESOLVING_ROUTE:
+	case CM_QUEUED:
 	case CM_CONNECTING:
 		id->reply_due = HYV_CM_REPLY;
 		id->reply_status = status ? status : -ECONNABORTED;
@@ -246,7 +280,7 @@ static void end(struct cm *cm, struct cm_id *id, int status)
 	default:
 		return; /* accepting it will fail */
 	}
-	id->state = CM_OVER;
+	set_over(cm, id);
 	unlink_qp(id);
 	notify(cm, id);
 }
@@ -312,11 +346,10 @@ static void on_response(struct cm *cm, struct cm_id *id, const struct rdma_ucm_c
 static void on_request(struct cm *cm, struct cm_id *listener,
 		       const struct rdma_ucm_event_resp *event)
 {
-	struct cm_id *id = NULL;
+	struct cm_id *id;
 
-	if (listener->num_requests < listener->backlog)
-		id = id_create(cm, CM_REQUESTED, listener->obj.device);
-	if (!id) {
+	if (listener->num_requests >= listener->backlog ||
+	    id_create(cm, CM_REQUESTED, listener->obj.device, &id)) {
 		log_guest("a listener of the guest has more requests than its backlog or than "
 			  "the VM may have: one rejected");
 		ucma_destroy(cm->fd, event->id);
@@ -353,12 +386,12 @@ static void on_error(struct cm *cm, struct cm_id *id, const struct rdma_ucm_even
 /* Return: 0, and an event or the connector will tell what came of it; or a negative errno */
 static int start_connect(struct cm *cm, struct cm_id *id)
 {
-	id->state = CM_CONNECTING;
-	if (!device_is_iwarp(id->obj.device))
+	if (!device_is_iwarp(id->obj.device)) {
+		id->state = CM_CONNECTING;
 		return ucma_connect(cm->fd, id->host_ids[0], &id->param);
-	id->is_connecting = true;
-	obj_get(cm->vm->objtab, &id->obj);
-	STAILQ_INSERT_TAIL(&cm->to_connect, id, next_connect);
+	}
+	id->state = CM_QUEUED;
+	TAILQ_INSERT_TAIL(&cm->to_connect, id, next_connect);
 	pthread_cond_signal(&cm->connector_wakes);
 	return 0;
 }
@@ -366,34 +399,33 @@ static int start_connect(struct cm *cm, struct cm_id *id)
 /* the first that is to be connected, without the lock in between */
 static void connect_first(struct cm *cm)
 {
-	struct cm_id *id = STAILQ_FIRST(&cm->to_connect);
+	struct cm_id *id = TAILQ_FIRST(&cm->to_connect);
 	struct rdma_ucm_conn_param param = id->param;
-	struct qp *qp = id->state == CM_CONNECTING ? id->qp : NULL;
-	bool is_doomed;
-	int ret = -ENOTCONN;
+	struct qp *qp = id->qp;
+	int ret;
 
-	STAILQ_REMOVE_HEAD(&cm->to_connect, next_connect);
-	cm->num_connecting++;
-	if (qp) {
-		obj_get(cm->vm->objtab, &qp->obj);
-		qp->is_connecting = true;
+	if (!qp) {
+		end(cm, id, -ENOTCONN);
+		return;
+	}
+	TAILQ_REMOVE(&cm->to_connect, id, next_connect);
+	id->state = CM_CONNECTING;
+	id->is_connecting = true;
+	id->connector = pthread_self();
+	obj_get(cm->vm->objtab, &qp->obj);
+	do {
 		pthread_mutex_unlock(&cm->lock);
 		ret = ucma_connect(cm->fd, id->host_ids[0], &param);
 		pthread_mutex_lock(&cm->lock);
-		qp->is_connecting = false;
-		pthread_cond_broadcast(&cm->connector_is_done);
-	}
-	cm->num_connecting--;
+	} while (ret == -EINTR && id->state == CM_CONNECTING && !qp->is_dying);
 	id->is_connecting = false;
 	if (ret && id->state == CM_CONNECTING)
 		end(cm, id, ret);
-	is_doomed = id->is_doomed;
-	pthread_mutex_unlock(&cm->lock);
-	if (is_doomed)
-		ucma_destroy(cm->fd, id->host_ids[0]);
-	if (qp)
-		obj_put(cm->vm->objtab, &qp->obj);
-	obj_put(cm->vm->objtab, &id->obj);
+	if (id->state == CM_OVER)
+		unlink_qp(id);
+	pthread_cond_broadcast(&cm->connector_is_done);
+	pthread_mutex_unlock(&cm->lock); /* whoever destroys the id may go on */
+	obj_put(cm->vm->objtab, &qp->obj);
 	pthread_mutex_lock(&cm->lock);
 }
 
@@ -403,7 +435,7 @@ static void *connector_thread(void *arg)
 
 	pthread_mutex_lock(&cm->lock);
 	while (!cm->is_ending) {
-		if (STAILQ_EMPTY(&cm->to_connect))
+		if (TAILQ_EMPTY(&cm->to_connect))
 			pthread_cond_wait(&cm->connector_wakes, &cm->lock);
 		else
 			connect_first(cm);
@@ -616,10 +648,10 @@ int cm_listen_exec(struct cmd *cmd)
 		return -EOPNOTSUPP;
 	num = gid_addresses(cmd->vm, cmd->device, addresses);
 	pthread_mutex_lock(&cm->lock);
-	id = id_create(cm, CM_LISTENING, cmd->device);
-	if (!id) {
+	ret = id_create(cm, CM_LISTENING, cmd->device, &id);
+	if (ret) {
 		pthread_mutex_unlock(&cm->lock);
-		return -ENOMEM;
+		return ret;
 	}
 	ret = -EADDRNOTAVAIL;
 	id->backlog = backlog && backlog < MAX_BACKLOG ? backlog : MAX_BACKLOG;
@@ -658,7 +690,7 @@ static int can_connect(const struct qp *qp)
 {
 	if (qp->is_dying)
 		return -ENOENT;
-	return qp->cm || qp->is_connecting ? -EISCONN : 0;
+	return qp->cm ? -EISCONN : 0;
 }
 
 int cm_connect_exec(struct cmd *cmd)
@@ -683,10 +715,8 @@ int cm_connect_exec(struct cmd *cmd)
 		return -EADDRNOTAVAIL;
 	pthread_mutex_lock(&cm->lock);
 	ret = can_connect(qp);
-	if (!ret) {
-		id = id_create(cm, CM_RESOLVING_ADDR, qp->obj.context->device);
-		ret = id ? 0 : -ENOMEM;
-	}
+	if (!ret)
+		ret = id_create(cm, CM_RESOLVING_ADDR, qp->obj.context->device, &id);
 	if (!ret) {
 		id->param = param;
 		id->qp = qp;
@@ -767,7 +797,8 @@ int cm_disconnect_exec(struct cmd *cmd)
 	int ret = -ENOTCONN;
 
 	pthread_mutex_lock(&cm->lock);
-	if (id->state == CM_ESTABLISHED || id->state == CM_ACCEPTING)
+	/* over siw, one that is not yet established would be waited for */
+	if (id->state == CM_ESTABLISHED)
 		ret = ucma_disconnect(cm->fd, id->host_ids[0]);
 	pthread_mutex_unlock(&cm->lock);
 	return ret;
@@ -838,10 +869,10 @@ void cm_release_qp(struct vm *vm, struct qp *qp)
 		return;
 	pthread_mutex_lock(&vm->cm->lock);
 	qp->is_dying = true;
+	while (qp->cm && qp->cm->is_connecting)
+		interrupt(vm->cm, qp->cm);
 	if (qp->cm)
 		unlink_qp(qp->cm);
-	while (qp->is_connecting)
-		pthread_cond_wait(&vm->cm->connector_is_done, &vm->cm->lock);
 	pthread_mutex_unlock(&vm->cm->lock);
 }
 
@@ -865,18 +896,28 @@ static void stop_connectors(struct cm *cm)
 		pthread_join(cm->connectors[--cm->num_connectors], NULL);
 }
 
+static void on_interrupt(int signo)
+{
+	(void)signo; /* the system call that it came in has ended */
+}
+
 static int start_threads(struct cm *cm)
 {
-	sigset_t all, before;
+	struct sigaction action = { .sa_handler = on_interrupt }; /* no SA_RESTART */
+	sigset_t all, all_others, before;
 	int err = 0;
 
+	sigaction(INTERRUPT, &action, NULL);
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the event loop's */
+	all_others = all;
+	sigdelset(&all_others, INTERRUPT);
+	pthread_sigmask(SIG_SETMASK, &all_others, &before); /* signals are the event loop's */
 	while (!err && cm->num_connectors < NUM_CONNECTORS) {
 		err = pthread_create(&cm->connectors[cm->num_connectors], NULL, connector_thread,
 				     cm);
 		cm->num_connectors += !err;
 	}
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	if (!err)
 		err = pthread_create(&cm->thread, NULL, event_thread, cm);
 	if (err)
@@ -898,7 +939,7 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 	pthread_mutex_init(&cm->lock, NULL);
 	pthread_cond_init(&cm->connector_wakes, NULL);
 	pthread_cond_init(&cm->connector_is_done, NULL);
-	STAILQ_INIT(&cm->to_connect);
+	TAILQ_INIT(&cm->to_connect);
 	cm->stop_fd = eventfd(0, EFD_CLOEXEC);
 	cm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	cm->fd = ucma_open();
@@ -932,16 +973,6 @@ void cm_stop(struct cm *cm)
 	pthread_join(cm->thread, NULL);
 	stop_connectors(cm);
 	cm->is_running = false;
-}
-
-bool cm_is_connecting(struct cm *cm)
-{
-	bool is_connecting;
-
-	pthread_mutex_lock(&cm->lock);
-	is_connecting = cm->num_connecting || !STAILQ_EMPTY(&cm->to_connect);
-	pthread_mutex_unlock(&cm->lock);
-	return is_connecting;
 }
 
 void cm_destroy(struct cm *cm)

@@ -21,11 +21,11 @@ struct vm;
  */
 int cm_create(struct cm **out, struct vm *vm, bool is_needed);
 
-/** cm_stop() - the host's events are not heard any more; the pool, which its thread uses, may go */
+/**
+ * cm_stop() - the host's events are not heard any more; the pool, which its thread uses, may go. No CM
+ * id is left
+ */
 void cm_stop(struct cm *cm);
-
-/** cm_is_connecting() - Return: whether cm_stop() would have to wait for TCP */
-bool cm_is_connecting(struct cm *cm);
 
 /** cm_destroy() - no CM id is left, nor a pool that uses any */
 void cm_destroy(struct cm *cm);
@@ -41,8 +41,7 @@ void cm_forget_qp(struct vm *vm, struct qp *qp);
 
 /**
  * cm_release_qp() - before a QP is destroyed on the host, where another VM's may get its number: as
- * cm_forget_qp(), and nothing connects it any more, even if the host then keeps it. Waits for what
- * does
+ * cm_forget_qp(), and nothing connects it any more, even if the host then keeps it. Ends what does
  */
 void cm_release_qp(struct vm *vm, struct qp *qp);
 

@@ -404,8 +404,6 @@ int main(int argc, char **argv)
 	}
 	if (vm.control)
 		unlink(opt.control);
-	/* else the kernel cleans up, which need not wait */
-	if (!vm.cm || !cm_is_connecting(vm.cm))
-		vm_exit(&vm);
+	vm_exit(&vm);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -16,7 +16,6 @@ struct cmd;
  * @doorbell: its number in the doorbells
  * @cm: the connection that it is used for, or NULL; cm.c's, and guarded there, as the next
  * @is_dying: it is being destroyed: its number may be another's soon
- * @is_connecting: the host's rdma_cm was given its number and has not done with it
  */
 struct qp {
 	struct obj obj;
@@ -24,7 +23,6 @@ struct qp {
 	uint32_t doorbell;
 	struct cm_id *cm;
 	bool is_dying;
-	bool is_connecting;
 };
 
 /**

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "cm.h"
@@ -139,11 +140,27 @@ int ucma_resolve_route(int fd, uint32_t id, uint32_t timeout_ms)
 	return use(id);
 }
 
+static bool is_nowhere; /* nobody answers: only a signal ends the wait */
+static unsigned int num_waiting;
+
 int ucma_connect(int fd, uint32_t id, const struct rdma_ucm_conn_param *param)
 {
+	const struct timespec tcp_timeout = { .tv_sec = 127 };
+	int ret;
+
 	(void)fd;
 	assert_int_equal(param->valid, 1);
-	return use(id);
+	if (!is_nowhere)
+		return use(id);
+	pthread_mutex_lock(&fake_lock);
+	num_waiting++;
+	pthread_mutex_unlock(&fake_lock);
+	ret = nanosleep(&tcp_timeout, NULL) ? -errno : -ETIMEDOUT;
+	pthread_mutex_lock(&fake_lock);
+	num_waiting--;
+	assert_true(is_alive[id]);
+	pthread_mutex_unlock(&fake_lock);
+	return ret;
 }
 
 int ucma_accept(int fd, uint32_t id, uint64_t uid, const struct rdma_ucm_conn_param *param)
@@ -212,12 +229,15 @@ int __wrap_qp_modify(struct qp *qp, const struct ib_uverbs_qp_attr *attr)
 
 /* ---- the VM around it ---- */
 
-/** struct fixture - a VM with two addresses, and a device with a QP */
+#define NUM_QPS 6
+
+/** struct fixture - a VM with two addresses, and a device with QPs, of which most tests use one */
 struct fixture {
 	struct vm vm;
 	struct device device;
 	struct context ctx;
 	struct qp qp;
+	struct qp other_qps[NUM_QPS];
 };
 
 static const uint8_t own[16] = { [10] = 0xff, [11] = 0xff, 10, 9, 0, 11 };
@@ -234,6 +254,7 @@ static void nothing(struct obj *obj)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	unsigned int i;
 
 	limit_init(&f->vm.limits);
 	f->vm.objtab = objtab_create();
@@ -253,7 +274,12 @@ static int setup(void **state)
 	objtab_publish(f->vm.objtab, &f->ctx.obj);
 	obj_init(f->vm.objtab, &f->qp.obj, OBJ_QP, &f->ctx, nothing);
 	objtab_publish(f->vm.objtab, &f->qp.obj);
+	for (i = 0; i < NUM_QPS; i++) {
+		obj_init(f->vm.objtab, &f->other_qps[i].obj, OBJ_QP, &f->ctx, nothing);
+		objtab_publish(f->vm.objtab, &f->other_qps[i].obj);
+	}
 	next_error = 0;
+	is_nowhere = false;
 	assert_int_equal(cm_create(&f->vm.cm, &f->vm, true), 0);
 	*state = f;
 	return 0;
@@ -327,9 +353,10 @@ static int ask(struct fixture *f, int (*exec)(struct cmd *cmd), uint64_t target,
 	return ret;
 }
 
-static int guest_connects(struct fixture *f, const uint8_t *local, uint64_t *id)
+static int guest_connects_qp(struct fixture *f, const struct qp *qp, const uint8_t *local,
+			     uint64_t *id)
 {
-	struct hyv_req_cm_connect req = { .qp = htole64(f->qp.obj.id) };
+	struct hyv_req_cm_connect req = { .qp = htole64(qp->obj.id) };
 	struct hyv_resp_cm_connect resp = { 0 };
 	int ret;
 
@@ -337,9 +364,14 @@ static int guest_connects(struct fixture *f, const uint8_t *local, uint64_t *id)
 	memcpy(req.remote.addr, foreign, 16);
 	if (local == own6)
 		memcpy(req.remote.addr, own6, 16);
-	ret = ask(f, cm_connect_exec, f->qp.obj.id, OBJ_QP, &req, &resp);
+	ret = ask(f, cm_connect_exec, qp->obj.id, OBJ_QP, &req, &resp);
 	*id = le64toh(resp.cm);
 	return ret;
+}
+
+static int guest_connects(struct fixture *f, const uint8_t *local, uint64_t *id)
+{
+	return guest_connects_qp(f, &f->qp, local, id);
 }
 
 static int guest_listens(struct fixture *f, const uint8_t *local, uint32_t flags, uint64_t *id)
@@ -453,6 +485,37 @@ static void a_request_is_accepted(void **state)
 	assert_int_equal(count_alive(), 1);
 }
 
+static void a_request_cannot_be_accepted_with_just_any_qp(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	struct device other = { .id = 7 };
+	uint64_t listener, id, connecting;
+
+	assert_int_equal(guest_listens(f, own, 0, &listener), 0);
+	host_says(listener, CONNECT_REQUEST, host_id_of_request());
+	assert_int_equal(guest_gets(f, listener, &event), HYV_CM_REQUEST);
+	id = le64toh(event.request);
+	f->ctx.device = &other; /* its GIDs are others */
+	assert_int_equal(guest_accepts(f, id), -EINVAL);
+	f->ctx.device = &f->device;
+	assert_int_equal(guest_connects(f, own, &connecting), 0);
+	assert_int_equal(guest_accepts(f, id), -EISCONN);
+	assert_int_equal(guest_destroys(f, connecting), 0);
+	f->qp.is_dying = true;
+	assert_int_equal(guest_accepts(f, id), -ENOENT);
+	f->qp.is_dying = false;
+	assert_int_equal(guest_accepts(f, listener), -EINVAL);
+	assert_null(f->qp.cm);
+	assert_int_equal(guest_accepts(f, id), 0);
+	/* it is not established: the host would wait for that */
+	assert_int_equal(guest_disconnects(f, id), -ENOTCONN);
+	assert_int_equal(guest_rejects(f, id), -EINVAL);
+	assert_int_equal(guest_destroys(f, id), 0); /* whoever accepts was killed */
+	assert_null(f->qp.cm);
+	assert_int_equal(count_alive(), 1);
+}
+
 static void only_the_vms_addresses_can_be_used(void **state)
 {
 	struct fixture *f = *state;
@@ -551,6 +614,94 @@ static void a_connection_survives_its_qp_without_touching_it(void **state)
 	assert_int_equal(guest_gets(f, id, &event), HYV_CM_NONE);
 }
 
+static void wait_for_connectors(unsigned int num)
+{
+	bool is_so = false;
+
+	while (!is_so) {
+		pthread_mutex_lock(&fake_lock);
+		is_so = num_waiting == num;
+		pthread_mutex_unlock(&fake_lock);
+		usleep(10);
+	}
+}
+
+/* all QPs connect over an iWARP device to where nobody is: four wait in the host, the rest for those */
+static void connect_to_nowhere(struct fixture *f, uint64_t ids[NUM_QPS])
+{
+	unsigned int i;
+
+	f->device.info.node_type = RDMA_NODE_RNIC;
+	is_nowhere = true;
+	for (i = 0; i < NUM_QPS; i++) {
+		assert_int_equal(guest_connects_qp(f, &f->other_qps[i], own, &ids[i]), 0);
+		host_says(ids[i], ADDR_RESOLVED, 0);
+		host_says(ids[i], ROUTE_RESOLVED, 0);
+	}
+	wait_for_connectors(4);
+}
+
+static void what_connects_to_nowhere_is_destroyed_at_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ids[NUM_QPS], again;
+	unsigned int i;
+
+	connect_to_nowhere(f, ids);
+	assert_int_equal(guest_destroys(f, ids[NUM_QPS - 1]), 0); /* was in the queue */
+	assert_int_equal(guest_destroys(f, ids[0]), 0);
+	assert_int_equal(count_alive(), NUM_QPS - 2);
+	assert_null(f->other_qps[0].cm);
+	wait_for_connectors(4); /* another has its connector */
+	assert_int_equal(guest_connects_qp(f, &f->other_qps[0], own, &again), 0);
+	assert_int_equal(guest_connects_qp(f, &f->other_qps[1], own, &again), -EISCONN);
+	cm_destroy_all(&f->vm, DEVICE_ANY); /* as a reset does */
+	assert_int_equal(count_alive(), 0);
+	wait_for_connectors(0);
+	for (i = 0; i < NUM_QPS; i++)
+		assert_null(f->other_qps[i].cm);
+}
+
+static void a_qp_that_connects_to_nowhere_is_released_at_once(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t ids[NUM_QPS], again;
+	unsigned int i;
+
+	connect_to_nowhere(f, ids);
+	for (i = NUM_QPS; i-- > 1;) {
+		cm_release_qp(&f->vm, &f->other_qps[i]);
+		assert_null(f->other_qps[i].cm);
+		assert_int_equal(guest_connects_qp(f, &f->other_qps[i], own, &again), -ENOENT);
+	}
+	wait_for_connectors(1); /* the others are told, once */
+	assert_int_equal(guest_gets(f, ids[0], &event), HYV_CM_NONE);
+	for (i = 1; i < NUM_QPS; i++) {
+		assert_int_equal(guest_gets(f, ids[i], &event), HYV_CM_REPLY);
+		assert_true((int32_t)le32toh(event.status) < 0);
+		assert_int_equal(guest_gets(f, ids[i], &event), HYV_CM_NONE);
+	}
+	assert_int_equal(count_alive(), NUM_QPS);
+}
+
+/* a signal that was another's does not end it */
+static void an_interrupted_connection_goes_on(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t id;
+
+	f->device.info.node_type = RDMA_NODE_RNIC;
+	assert_int_equal(guest_connects(f, own, &id), 0);
+	host_says(id, ADDR_RESOLVED, 0);
+	next_error = -EINTR;
+	host_says(id, ROUTE_RESOLVED, 0);
+	host_says(id, ESTABLISHED, 0);
+	assert_int_equal(guest_gets(f, id, &event), HYV_CM_REPLY);
+	assert_int_equal(event.status, 0);
+}
+
 static void errors_of_the_host_are_told(void **state)
 {
 	static const struct {
@@ -590,7 +741,9 @@ static void what_is_on_a_device_that_goes_is_destroyed(void **state)
 	assert_int_equal(count_alive(), 3);
 	assert_int_equal(guest_gets(f, listener, &event), HYV_CM_REQUEST);
 	f->device.is_going = true;
-	assert_int_equal(guest_listens(f, own, 0, &listener), -ENOMEM);
+	assert_int_equal(guest_listens(f, own, 0, &listener), -ENODEV);
+	cm_forget_qp(&f->vm, &f->qp);
+	assert_int_equal(guest_connects(f, own, &id), -ENODEV);
 	host_says(listener, CONNECT_REQUEST, host_id_of_request()); /* rejected */
 	assert_int_equal(count_alive(), 3);
 	cm_destroy_all(&f->vm, f->device.id);
@@ -711,12 +864,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_connection_is_made_and_ended),
 		TEST(a_request_is_accepted),
+		TEST(a_request_cannot_be_accepted_with_just_any_qp),
 		TEST(only_the_vms_addresses_can_be_used),
 		TEST(a_wildcard_is_every_address_of_the_vm),
 		TEST(what_the_host_refuses_leaves_nothing),
 		TEST(requests_beyond_the_backlog_are_refused),
 		TEST(no_more_ids_than_the_limit),
 		TEST(a_connection_survives_its_qp_without_touching_it),
+		TEST(what_connects_to_nowhere_is_destroyed_at_once),
+		TEST(a_qp_that_connects_to_nowhere_is_released_at_once),
+		TEST(an_interrupted_connection_goes_on),
 		TEST(errors_of_the_host_are_told),
 		TEST(what_is_on_a_device_that_goes_is_destroyed),
 		TEST(any_order_is_borne),
