@@ -30,6 +30,8 @@
 
 #define MAX_CLIENTS 16
 #define MAX_REQUEST 4096 /* bytes of a line */
+#define SECOND	    1000000 /* us */
+#define MAX_ACCEPTS 100 /* a second: one that cannot be accepted is tried again and again */
 
 /**
  * struct client - a connection
@@ -479,7 +481,10 @@ int control_create(struct control **out, struct vm *vm, int listen_fd)
 	control->began = stats_now();
 	LIST_INIT(&control->clients);
 	ret = sd_event_add_io(vm->loop, &control->source, listen_fd, EPOLLIN, on_connect, control);
+	if (ret >= 0)
+		ret = sd_event_source_set_ratelimit(control->source, SECOND, MAX_ACCEPTS);
 	if (ret < 0) {
+		sd_event_source_unref(control->source);
 		free(control);
 		return ret;
 	}

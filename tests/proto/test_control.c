@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -586,6 +588,27 @@ static void hyvctl_tells_errors_by_its_exit_code(void **state)
 	unlink(addr.sun_path);
 }
 
+static void without_a_file_for_a_client_nobody_spins(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before, none;
+	int fd = connect_to(f), next = dup(fd), i;
+	struct pollfd answer = { .fd = fd, .events = POLLIN };
+
+	close(next);
+	assert_int_equal(send(fd, "{\"cmd\":\"stats\"}\n", 16, 0), 16);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	pump(f); /* has an end */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	for (i = 0; i < 500 && !poll(&answer, 1, 0); i++)
+		sd_event_run(f->vm.loop, 10000);
+	assert_int_equal(poll(&answer, 1, 0), 1);
+	close(fd);
+}
+
 #define control_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -596,6 +619,7 @@ int main(void)
 		control_test(an_attach_is_answered_when_it_is_done),
 		control_test(a_client_that_goes_while_it_waits_is_forgotten),
 		control_test(wrong_attaches_are_refused),
+		control_test(without_a_file_for_a_client_nobody_spins),
 		control_test(nonsense_is_answered_and_the_next_request_too),
 		control_test(lines_may_come_in_pieces_or_several_at_once),
 		control_test(a_line_without_end_is_hung_up_on),
