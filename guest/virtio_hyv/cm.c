@@ -8,8 +8,9 @@
  *   accept    REQUESTED -> ACCEPTING -> ESTABLISHED -> OVER
  *   connect   CONNECTING -> ESTABLISHED -> OVER
  *
- * The host says that there is something (HYV_EVENT_CM), in an interrupt; a work item asks what.
- * iw_cm stops the machine on events in a wrong order, so every event is judged by cm_state.h first,
+ * The host says that there is something (HYV_EVENT_CM), in an interrupt; a work item asks what, and
+ * is queued again by the answer. It does not wait for it: while the host's daemon stands still, a
+ * process that is killed goes all the same. iw_cm stops the machine on events in a wrong order, so every event is judged by cm_state.h first,
  * and told under the lock of the hyv_cm. Whatever ends early - the host says nonsense, its daemon
  * dies, the queue pair or the device goes - ends in end(), which tells iw_cm what it still waits
  * for.
@@ -83,9 +84,21 @@ static void queue(struct hyv_cm *cm, unsigned long delay)
  * hyv_cm_notify() - the host has something to tell
  * @cm: of this
  *
- * Called in interrupts, under the lock of the object table.
+ * Called in interrupts, under the lock of the object table; or for a caller that has a reference.
  */
 void hyv_cm_notify(struct hyv_cm *cm)
+{
+	WRITE_ONCE(cm->has_news, true); /* before the work item looks */
+	queue(cm, 0);
+}
+
+/**
+ * hyv_cm_answered() - the host has answered @cm.question
+ * @cm: which has it
+ *
+ * Any context, with the device locked.
+ */
+void hyv_cm_answered(struct hyv_cm *cm)
 {
 	queue(cm, 0);
 }
@@ -139,12 +152,21 @@ static int link_qp(struct hyv_cm *cm, struct hyv_qp *qp)
 	return ret;
 }
 
+/* nobody will hear the host's answer. @cm is locked and OVER */
+static void drop_question(struct hyv_cm *cm)
+{
+	if (cm->question)
+		hyv_cmd_abandon(cm->question);
+	cm->question = NULL;
+}
+
 /* the end of a published connection or request: nobody finds it any more. @cm is locked */
 static void discard(struct hyv_cm *cm)
 {
 	struct hyv_ibdev *dev = cm->dev;
 
 	cm->state = HYV_CM_STATE_OVER;
+	drop_question(cm);
 	unlink_qp(cm);
 	hyv_event_remove(dev->hyv, &cm->object);
 	spin_lock(&dev->cm_lock);
@@ -313,29 +335,46 @@ static bool on_event(struct hyv_cm *cm, enum hyv_cm_state state,
 	return next >= 0;
 }
 
-/* @state: what @cm is. Return: whether there was an event, and there may be more */
-static bool take_event(struct hyv_cm *cm, enum hyv_cm_state state)
+/* @cm is locked. What the host has to tell from here on makes it notify again */
+static void ask(struct hyv_cm *cm)
 {
-	struct hyv_resp_cm_get_event *resp;
 	struct hyv_req_cm_get_event *req;
-	struct hyv_cmd *cmd;
-	bool more = false;
-	int ret = -ENOMEM;
 
-	cmd = hyv_cmd_alloc(cm->dev->hyv, HYV_OP_CM_GET_EVENT, 0, 0);
-	if (cmd) {
-		req = hyv_cmd_req(cmd);
-		req->cm = cpu_to_le64(cm->object.id);
-		ret = hyv_cmd_call(cmd);
-	}
-	resp = cmd ? hyv_cmd_resp(cmd) : NULL;
-	if (ret)
+	WRITE_ONCE(cm->has_news, false);
+	cm->question = hyv_cmd_alloc(cm->dev->hyv, HYV_OP_CM_GET_EVENT, 0, 0);
+	if (!cm->question) {
 		end(cm, -ECONNRESET, NULL);
-	else if (resp->type)
-		more = on_event(cm, state, resp);
-	if (cmd)
-		hyv_cmd_put(cmd);
-	return more;
+		return;
+	}
+	req = hyv_cmd_req(cm->question);
+	req->cm = cpu_to_le64(cm->object.id);
+	hyv_cmd_ask(cm->question, cm);
+}
+
+/* hear an answer. @cm is locked; @state: what it is */
+static void hear(struct hyv_cm *cm, enum hyv_cm_state state)
+{
+	struct hyv_cmd *cmd = cm->question;
+	struct hyv_resp_cm_get_event *resp = hyv_cmd_resp(cmd);
+
+	cm->question = NULL;
+	if (cmd->status)
+		end(cm, -ECONNRESET, NULL);
+	else if (resp->type && on_event(cm, state, resp))
+		WRITE_ONCE(cm->has_news, true); /* there may be more */
+	hyv_cmd_put(cmd);
+}
+
+/* @cm is locked; @state: what it is. Return: false when it has to be queued again first */
+static bool step(struct hyv_cm *cm, enum hyv_cm_state state)
+{
+	if (cm->question && completion_done(&cm->question->over))
+		hear(cm, state);
+	else if (!cm->question && READ_ONCE(cm->has_news))
+		ask(cm);
+	else
+		return false;
+	return true;
 }
 
 static bool is_waited_for(const struct hyv_cm *cm)
@@ -362,7 +401,7 @@ static void ask_host(struct work_struct *work)
 		end(cm, 0, NULL);
 	if (is_waited_for(cm) && is_dying(cm))
 		end(cm, -ECONNRESET, NULL);
-	while ((state = READ_ONCE(cm->state)) != HYV_CM_STATE_OVER && take_event(cm, state))
+	while ((state = READ_ONCE(cm->state)) != HYV_CM_STATE_OVER && step(cm, state))
 		cond_resched();
 	if (is_waited_for(cm)) {
 		refcount_inc(&cm->ref);
@@ -493,7 +532,7 @@ int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
 	iw->add_ref(iw);
 	cm->task = get_task_struct(current);
 	/* what the host said before it was published, nobody has heard */
-	queue(cm, 0);
+	hyv_cm_notify(cm);
 	mutex_unlock(&cm->lock);
 out:
 	hyv_iw_rem_ref(&qp->ib); /* once linked, it ends the connection before it goes */
@@ -571,12 +610,30 @@ int hyv_iw_accept(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
 		iw->add_ref(iw);
 		cm->task = get_task_struct(current);
 		WRITE_ONCE(qp->state, IB_QPS_RTS);
-		queue(cm, 0);
+		hyv_cm_notify(cm);
 	}
 	mutex_unlock(&cm->lock);
 	if (qp)
 		hyv_iw_rem_ref(&qp->ib);
 	cm_put(cm);
+	return ret;
+}
+
+static int send_reject(struct hyv_cm *cm, const void *data, u8 len)
+{
+	struct hyv_req_cm_reject *req;
+	struct hyv_cmd *cmd;
+	int ret;
+
+	cmd = hyv_cmd_alloc(cm->dev->hyv, HYV_OP_CM_REJECT, 0, 0);
+	if (!cmd)
+		return -ENOMEM;
+	req = hyv_cmd_req(cmd);
+	req->cm = cpu_to_le64(cm->object.id);
+	req->data_len = cpu_to_le32(len);
+	memcpy(req->data, data, len);
+	ret = hyv_cmd_call(cmd);
+	hyv_cmd_put(cmd);
 	return ret;
 }
 
@@ -586,27 +643,19 @@ int hyv_iw_accept(struct iw_cm_id *iw, struct iw_cm_conn_param *param)
  * @data: to tell the other side
  * @len: bytes of @data
  *
- * Waits. Return: 0 or a negative errno; it is over in any case.
+ * Waits if there is @data; without it, to destroy the request says the same. iw_cm rejects so what
+ * nobody takes, from its only work item and for processes that are dying. Return: 0 or a negative
+ * errno; it is over in any case.
  */
 int hyv_iw_reject(struct iw_cm_id *iw, const void *data, u8 len)
 {
 	struct hyv_cm *cm = claim_request(iw);
-	struct hyv_req_cm_reject *req;
-	struct hyv_cmd *cmd;
-	int ret = -ENOMEM;
+	int ret = 0;
 
 	if (!cm)
 		return -EINVAL;
-	cmd = hyv_cmd_alloc(cm->dev->hyv, HYV_OP_CM_REJECT, 0, 0);
-	if (cmd) {
-		req = hyv_cmd_req(cmd);
-		req->cm = cpu_to_le64(cm->object.id);
-		req->data_len = cpu_to_le32(len);
-		if (len)
-			memcpy(req->data, data, len);
-		ret = hyv_cmd_call(cmd);
-		hyv_cmd_put(cmd);
-	}
+	if (len)
+		ret = send_reject(cm, data, len);
 	end(cm, 0, NULL);
 	mutex_unlock(&cm->lock);
 	cm_put(cm);
@@ -654,7 +703,7 @@ int hyv_iw_create_listen(struct iw_cm_id *iw, int backlog)
 		hyv_cmd_undo(cmd);
 	if (!ret) {
 		iw->provider_data = cm;
-		queue(cm, 0);
+		hyv_cm_notify(cm);
 	}
 out_cmd:
 	hyv_cmd_put(cmd);
@@ -692,6 +741,9 @@ int hyv_iw_destroy_listen(struct iw_cm_id *iw)
 	WRITE_ONCE(cm->state, HYV_CM_STATE_OVER);
 	if (cancel_delayed_work_sync(&cm->work))
 		cm_put(cm);
+	mutex_lock(&cm->lock);
+	drop_question(cm);
+	mutex_unlock(&cm->lock);
 	limit_requests(dev, cm->object.id);
 	hyv_cmd_destroy(iw->device, HYV_OP_CM_DESTROY, cm->object.id, NULL);
 	cm_put(cm);

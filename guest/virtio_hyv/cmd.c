@@ -9,6 +9,7 @@
  *   - The caller waits, and can be killed. Then the command becomes an orphan: its answer goes to
  *     the reaper, which destroys what the command made, if it made something.
  *   - A destruction for a caller that is dying is an orphan from the start.
+ *   - A connection does not wait at all (hyv_cmd_ask()): the answer wakes its work item.
  *   - The host dies: hyv_cmd_fail_all() lets every caller go with -EIO; the lists keep their
  *     references until hyv_cmd_drain().
  *
@@ -56,6 +57,7 @@ static const enum hyv_op undo_ops[HYV_OP_COUNT] = {
 	[HYV_OP_REREG_MR] = HYV_OP_DEREG_MR,
 	[HYV_OP_CM_LISTEN] = HYV_OP_CM_DESTROY,
 	[HYV_OP_CM_CONNECT] = HYV_OP_CM_DESTROY,
+	[HYV_OP_CM_GET_EVENT] = HYV_OP_CM_DESTROY, /* the request that it tells of, if it does */
 };
 
 static struct hyv_cmd *alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, u32 udata_out,
@@ -115,11 +117,14 @@ void hyv_cmd_put(struct hyv_cmd *cmd)
 	kfree(cmd);
 }
 
+/* with the device locked */
 static void finish(struct hyv_cmd *cmd, int status)
 {
 	cmd->status = status;
 	cmd->done = true;
 	complete(&cmd->over);
+	if (cmd->asker)
+		hyv_cm_answered(cmd->asker);
 }
 
 /* puts a command on its way; never fails, since a command that finds no way is over with -EIO */
@@ -179,6 +184,7 @@ static bool abandon(struct hyv_cmd *cmd)
 
 	spin_lock_irqsave(&cmd->hyv->lock, flags);
 	cmd->orphan = !cmd->done;
+	cmd->asker = NULL;
 	spin_unlock_irqrestore(&cmd->hyv->lock, flags);
 	return cmd->orphan;
 }
@@ -198,6 +204,33 @@ int hyv_cmd_call(struct hyv_cmd *cmd)
 	if (wait_for_completion_killable(&cmd->over) && abandon(cmd))
 		return -EINTR;
 	return cmd->status;
+}
+
+/**
+ * hyv_cmd_ask() - send a command, and be told when its answer is there
+ * @cmd: filled command; the caller keeps its reference
+ * @asker: who is told, by hyv_cm_answered(); stays until then or until hyv_cmd_abandon()
+ *
+ * Does not sleep. When @cmd.over is complete, so is the answer, and @cmd.status is what
+ * hyv_cmd_call() returns.
+ */
+void hyv_cmd_ask(struct hyv_cmd *cmd, struct hyv_cm *asker)
+{
+	cmd->asker = asker;
+	submit(cmd);
+}
+
+/**
+ * hyv_cmd_abandon() - nobody wants to hear the answer any more
+ * @cmd: of hyv_cmd_ask(); the caller's reference goes with it
+ *
+ * What it makes is destroyed. Sleeps for memory alone.
+ */
+void hyv_cmd_abandon(struct hyv_cmd *cmd)
+{
+	if (!abandon(cmd) && !cmd->status)
+		hyv_cmd_undo(cmd);
+	hyv_cmd_put(cmd);
 }
 
 /**
@@ -231,6 +264,15 @@ void hyv_cmd_post_destroy(struct hyv_dev *hyv, enum hyv_op op, u64 id, struct hy
 	hyv_cmd_post(cmd);
 }
 
+/* the host's id of what a successful command made, or 0 */
+static u64 made(struct hyv_cmd *cmd)
+{
+	const struct hyv_resp_cm_get_event *event = hyv_cmd_resp(cmd);
+	const __le64 *id = hyv_cmd_resp(cmd);
+
+	return le64_to_cpu(cmd->op == HYV_OP_CM_GET_EVENT ? event->request : *id);
+}
+
 /**
  * hyv_cmd_undo() - destroy what a successful command made, since its caller cannot have it
  * @cmd: command that was answered with success; what memory it owns goes along
@@ -239,8 +281,10 @@ void hyv_cmd_post_destroy(struct hyv_dev *hyv, enum hyv_op op, u64 id, struct hy
  */
 void hyv_cmd_undo(struct hyv_cmd *cmd)
 {
-	u64 id = le64_to_cpu(*(__le64 *)hyv_cmd_resp(cmd));
+	u64 id = made(cmd);
 
+	if (!id)
+		return;
 	hyv_cmd_post_destroy(cmd->hyv, undo_ops[cmd->op], id, cmd->mem);
 	cmd->mem = NULL;
 }

@@ -249,8 +249,10 @@ struct hyv_qp {
  * @dev: its device
  * @ref: one while it is in struct hyv_dev.objects, one while @work is queued
  * @work: asks the host for events; of a request whose listener has gone: gives it up
+ * @has_news: the host has something to tell, or may have; @work has to ask
  * @lock: protects the rest; held while iw_cm is told, so that it hears everything in order, and
- *	while the host is asked
+ *	while a process waits for the host to connect, accept or reject
+ * @question: what the host was asked and has not answered, or @work has not heard; or NULL
  * @state: what it is
  * @iw: iw_cm's, referenced unless it is a listener's; NULL for a request, and when it is over
  * @qp: what it connects; struct hyv_ibdev.cm_lock protects the way back
@@ -263,7 +265,9 @@ struct hyv_cm {
 	struct hyv_ibdev *dev;
 	refcount_t ref;
 	struct delayed_work work;
+	bool has_news;
 	struct mutex lock; /* see above */
+	struct hyv_cmd *question;
 	enum hyv_cm_state state;
 	struct iw_cm_id *iw;
 	struct hyv_qp *qp;
@@ -363,6 +367,7 @@ void hyv_umem_unpin(struct hyv_mem *mem);
  * @status: the host's errno, or ours; final when @done
  * @done: the answer came, or will not come
  * @orphan: nobody waits; the answer goes to the reaper
+ * @asker: a connection that is told when @done, or NULL
  * @mem: owned memory that the host may use until it has answered; it goes with the command
  * @provider: what the udata in it is to be understood by; NULL without udata
  * @req_len: bytes of the request, without the tail
@@ -379,6 +384,7 @@ struct hyv_cmd {
 	int status;
 	bool done;
 	bool orphan;
+	struct hyv_cm *asker;
 	struct hyv_mem *mem;
 	const struct hyv_provider *provider;
 	u32 req_len;
@@ -402,6 +408,8 @@ static inline void *hyv_cmd_resp(struct hyv_cmd *cmd)
 struct hyv_cmd *hyv_cmd_alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, u32 udata_out);
 void hyv_cmd_put(struct hyv_cmd *cmd);
 int hyv_cmd_call(struct hyv_cmd *cmd);
+void hyv_cmd_ask(struct hyv_cmd *cmd, struct hyv_cm *asker);
+void hyv_cmd_abandon(struct hyv_cmd *cmd);
 void hyv_cmd_post(struct hyv_cmd *cmd);
 void hyv_cmd_undo(struct hyv_cmd *cmd);
 int hyv_cmd_call_undoing(struct ib_device *ib, struct hyv_cmd *cmd);
@@ -457,6 +465,7 @@ void hyv_cm_init(struct hyv_ibdev *dev);
 void hyv_cm_close(struct hyv_ibdev *dev);
 void hyv_cm_exit(struct hyv_ibdev *dev);
 void hyv_cm_notify(struct hyv_cm *cm);
+void hyv_cm_answered(struct hyv_cm *cm);
 int hyv_cm_add_qp(struct hyv_qp *qp);
 void hyv_cm_hide_qp(struct hyv_qp *qp);
 void hyv_cm_show_qp(struct hyv_qp *qp);
