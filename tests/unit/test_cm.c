@@ -810,6 +810,7 @@ static void any_order_is_borne(void **state)
 
 	rnd_init(&rng, "any_order_is_borne");
 	for (round = 0; round < 40; round++) {
+		f->device.info.node_type = round % 2 ? RDMA_NODE_RNIC : 0;
 		num = 0;
 		for (step = 0; step < 60; step++) {
 			uint64_t some = num ? told[rnd(&rng, num)].id : 1;
