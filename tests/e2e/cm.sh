@@ -85,19 +85,64 @@ ROUNDS=2 AT_ONCE=50
 [[ $DEVICE_OF_HOST != siw* ]] || AT_ONCE=30	# natively, too, libsiw makes no CQs for more than 36 in a process
 check "$AT_ONCE connections at once, opened, used, closed, in $ROUNDS rounds" rounds $ROUNDS $AT_ONCE
 
+# in_vain N [PORT]: guest N begins to connect to where nobody is; or to the host's port, where nobody says anything
+tries_in_vain() { rdma resource show cm_id | grep -q "state CONNECT .*dst-addr $1:"; }
+in_vain() {
+	local at=$NET.77
+	[[ ! ${2-} ]] || at=$(rdma_ip host)
+	on "$1" rping -c -a "$at" -C 1 ${2:+-p "$2"} </dev/null >/dev/null 2>&1 &
+	wait_for 20 tries_in_vain "$at" && sleep 1
+}
+killed_at_once() { guest "$1" pkill -KILL -x rping && wait_for 10 not guest "$1" pgrep -x rping; }
+# frozen N CMD...: runs CMD while guest N's daemon stands still
+frozen() {
+	local n=$1 code=0
+	shift
+	kill -STOP "$(hyvd_pid "$n")" && sleep 2 && "$@" || code=1
+	kill -CONT "$(hyvd_pid "$n")" && return $code
+}
+
 # over siw the host's TCP gives up after two minutes
-GIVES_UP=20
-[[ $DEVICE_OF_HOST != siw* ]] || GIVES_UP=160
 [[ $DEVICE_OF_HOST == siw* && ! $LONG ]] ||
 	check "a peer that is not there: unreachable" refuses 'UNREACHABLE|event: 4|cma event RDMA_CM_EVENT_' 1 rping -c -a $NET.77 -C 1
-# killed_in_vain: a client that connects to nowhere is killed, and is gone at once
-killed_in_vain() {
-	on 1 rping -c -a $NET.77 -C 1 </dev/null >/dev/null 2>&1 &
-	wait_for 20 busy 0 && sleep 1 && guest 1 pkill -KILL -x rping && wait_for 10 not guest 1 pgrep -x rping
-}
-check "a client that waits for such a peer can be killed" killed_in_vain
+check "a client that waits for such a peer can be killed" eval 'in_vain 1 && killed_at_once 1'
+check "even while its daemon stands still" eval 'in_vain 1 && frozen 1 killed_at_once 1'
 check "others connect meanwhile" connect 2 1 rping -s -C 3 -V -- rping -c -a "$(rdma_ip 2)" -C 3 -V
-check "nothing is left on the host" baseline_check $GIVES_UP
+check "nothing is left on the host" baseline_check
+if [[ $DEVICE_OF_HOST == siw* ]]; then
+	# siw waits five seconds for what comes after TCP
+	mute_peer() {
+		socat -u TCP-LISTEN:7175,bind="$(rdma_ip host)",fork OPEN:/dev/null &
+		local pid=$! code=0
+		wait_for 10 listening host 7175 && in_vain 1 7175 && killed_at_once 1 && baseline_check || code=1
+		kill $pid
+		return $code
+	}
+	check "so can one whose peer says nothing, and nothing is left" mute_peer
+else
+	# killed_acceptor: the other side never says its last word
+	killed_acceptor() {
+		on 1 rping -s -a "$(rdma_ip 1)" </dev/null >/dev/null 2>&1 &
+		wait_for 20 listens 1 rping || return
+		timeout 100 cm_by_number "$(rdma_ip 1)" 7174 99 >"$RUN/client.out" 2>&1 &
+		wait_for 20 grep -q accepted "$RUN/client.out" && killed_at_once 1
+		local code=$?
+		kill $!
+		return $code
+	}
+	check "a server that has accepted such a client can be killed" killed_acceptor
+	check "nothing is left on the host" baseline_check
+fi
+# others_qp: the QP of a process of root is used by a process of somebody else
+others_qp() {
+	on 1 timeout 60 cm_by_number </dev/null >"$RUN/number" &
+	wait_for 20 grep -q . "$RUN/number" || return
+	refuses 'rdma_connect: EPERM' 1 setpriv --reuid 65534 --clear-groups cm_by_number "$(rdma_ip host)" 7174 "$(<"$RUN/number")"
+	local code=$?
+	guest 1 pkill -x cm_by_number
+	return $code
+}
+check "nobody connects another user's queue pair by its number" others_qp
 check "nobody listens: rejected" refuses 'REJECTED|cma event RDMA_CM_EVENT_REJECTED' 1 rping -c -a "$(rdma_ip 2)" -C 1
 both_listen() {
 	on 1 timeout 60 rping -s -C 1 </dev/null >/dev/null 2>&1 &
@@ -143,13 +188,22 @@ peer_killed() {
 }
 check "guest 1's process is killed: guest 2 is told" peer_killed guest 1 pkill -KILL -x rping
 check "nothing is left on the host" baseline_check 60
+check "it is killed while its daemon stands still" peer_killed frozen 1 killed_at_once 1
+check "nothing is left on the host" baseline_check 60
 check "guest 1's module is removed: guest 2 is told" peer_killed guest 1 rmmod virtio_hyv
 check "it comes back" guest_hyv_up 1
 check "and connects" connect 1 2 rping -s -C 3 -V -- rping -c -a "$(rdma_ip 1)" -C 3 -V
 check "nothing is left on the host" baseline_check 60
-check "guest 1 is killed: guest 2 is told" peer_killed vm_kill 1
-check "hyvd ends with it" wait_for 20 gone "$(hyvd_pid 1)"
+check "guest 1 is killed, while it connects to nowhere, too: guest 2 is told" peer_killed eval 'in_vain 1 && vm_kill 1'
+check "hyvd ends with it, at once" wait_for 5 gone "$(hyvd_pid 1)"
 check "guest 1 is started anew" address_guests 1
 check "hyvd is killed: guest 2 is told" peer_killed hyvd_kill 1
 check "guest 1 goes on" guest 1 true
 check "its module can be removed" guest 1 timeout 60 rmmod virtio_hyv
+# reset_in_vain: guest 2 is reset while it connects to nowhere, and the host has nothing of it any more; it is not waited for
+reset_in_vain() {
+	in_vain 2 && save_dmesg 2 && rm "$RUN/resets-2" || return
+	timeout 5 lab-agent run vsock:12 busybox reboot -f </dev/null >/dev/null 2>&1
+	wait_for 10 not busy 0 && vm_kill 2
+}
+check "guest 2 is reset while it connects to nowhere: nothing is left of it at once" reset_in_vain
