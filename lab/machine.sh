@@ -27,10 +27,11 @@ push() {
 		mkdir -p "$OUT/$k" "$L/share/$k"
 		rsync -a --delete "$OUT/$k/" "$L/share/$k/"
 	done
-	cp -pu "$TREE/guest/hyv-addresses" "$L/share/bin/"
+	cp -p "$TREE/guest/hyv-addresses" "$L/share/bin/"
+	cp -p "$TREE/guest/90-hyv.rules" "$L/share/"
 	rsync -a --delete "$TREE/packaging/libvirt" "$L/share/"
 	for d in "$OUT/bin" "$OUT/user"; do
-		[[ ! -d $d ]] || find "$d" -type f -executable ! -name '*.so*' ! -path '*/meson-*' -exec cp -pu --remove-destination -t "$L/share/bin" {} +
+		[[ ! -d $d ]] || find "$d" -type f -executable ! -name '*.so*' ! -path '*/meson-*' -exec cp -p --remove-destination -t "$L/share/bin" {} +
 	done
 }
 
