@@ -14,7 +14,7 @@
  * An iWARP device of the host's moves the QP itself, and on its active side there is no last word.
  *
  * A listener has a host id per address: the guest may listen on its own addresses, and a wildcard of
- * the guest is never one of the host.
+ * the guest is never one of the host. Addresses come and go (gidwatch.c), and these ids with them.
  *
  * To connect over siw is to wait for TCP, two minutes for an address where nobody is. That is for a
  * few threads more, the connectors. Who destroys the id or the QP meanwhile ends the wait with a
@@ -89,6 +89,9 @@ enum cm_state {
  * @vm: that is charged for it
  * @state: all below is guarded by struct cm.lock
  * @host_ids: the host's, @num_host_ids of them; none once they are destroyed
+ * @host_addresses: of a listener: ids of the addresses that they listen on
+ * @listen: of a listener: what the guest has asked for
+ * @next_listener: in struct cm.listeners
  * @qp: that it connects, or NULL
  * @param: active, before it is sent: what to offer; then, what the other side offers
  * @is_connecting: a connector has it: neither its host id nor its QP may go
@@ -105,6 +108,9 @@ struct cm_id {
 	enum cm_state state;
 	uint32_t host_ids[VM_MAX_ADDRESSES];
 	unsigned int num_host_ids;
+	uint32_t host_addresses[VM_MAX_ADDRESSES];
+	struct hyv_req_cm_listen listen;
+	LIST_ENTRY(cm_id) next_listener;
 	struct qp *qp;
 	struct rdma_ucm_conn_param param;
 	bool is_connecting;
@@ -126,6 +132,7 @@ struct cm_id {
  * @wake_fd: eventfd that tells the event loop that the guest has to be notified
  * @lock: guards all CM ids and struct qp.cm; held over ioctls and commands, but not while a host id
  *        is destroyed
+ * @listeners: ids in state CM_LISTENING
  * @connectors: connect ids of iWARP devices, @num_connectors of them
  * @to_connect: those that no connector has taken
  * @connector_wakes: signalled when there is one, or when they have to end
@@ -141,6 +148,7 @@ struct cm {
 	pthread_t thread;
 	bool is_running;
 	pthread_mutex_t lock;
+	LIST_HEAD(, cm_id) listeners;
 	pthread_t connectors[NUM_CONNECTORS];
 	unsigned int num_connectors;
 	TAILQ_HEAD(, cm_id) to_connect;
@@ -223,6 +231,8 @@ static void set_over(struct cm *cm, struct cm_id *id)
 {
 	if (id->state == CM_QUEUED)
 		TAILQ_REMOVE(&cm->to_connect, id, next_connect);
+	else if (id->state == CM_LISTENING)
+		LIST_REMOVE(id, next_listener);
 	id->state = CM_OVER;
 }
 
@@ -590,32 +600,135 @@ static void param_to_wire(struct hyv_cm_param *out, const struct rdma_ucm_conn_p
 	memcpy(out->data, in->private_data, in->private_data_len);
 }
 
-/* whether a listener on @local hears of connections to @address */
-static bool matches(const struct address *address, const struct hyv_req_cm_listen *req)
+static bool is_wildcard(const uint8_t addr[16])
 {
 	static const uint8_t zero[16];
+	size_t done = gid_is_v4(addr) ? sizeof(gid_v4_prefix) : 0;
+
+	return !memcmp(addr + done, zero, sizeof(zero) - done);
+}
+
+/* whether a listener hears of connections to @address */
+static bool matches(const struct address *address, const struct hyv_req_cm_listen *req)
+{
 	const uint8_t *local = req->local.addr;
 
-	if (!memcmp(local, zero, sizeof(zero)))
-		return !(le32toh(req->flags) & HYV_CM_V6ONLY) || !gid_is_v4(address->gid);
-	if (gid_is_v4(local) && !memcmp(local + sizeof(gid_v4_prefix), zero, 4))
+	if (!is_wildcard(local))
+		return !memcmp(local, address->gid, sizeof(address->gid));
+	if (gid_is_v4(local))
 		return gid_is_v4(address->gid);
-	return !memcmp(local, address->gid, sizeof(address->gid));
+	return !(le32toh(req->flags) & HYV_CM_V6ONLY) || !gid_is_v4(address->gid);
 }
 
 /* with the lock held */
-static int listen_on(struct cm *cm, struct cm_id *id, const struct address *address,
-		     const struct hyv_req_cm_listen *req)
+static int listen_on(struct cm *cm, struct cm_id *id, const struct address *address)
 {
-	uint32_t *host_id = &id->host_ids[id->num_host_ids];
 	struct sockaddr_in6 local;
-	int ret = ucma_create(cm->fd, id->obj.id, host_id);
+	uint32_t host_id;
+	int ret = ucma_create(cm->fd, id->obj.id, &host_id);
 
 	if (ret)
 		return ret;
-	id->num_host_ids++;
-	to_sockaddr(&local, address->gid, req->local.port);
-	return ucma_listen(cm->fd, *host_id, &local, id->backlog);
+	to_sockaddr(&local, address->gid, id->listen.local.port);
+	ret = ucma_listen(cm->fd, host_id, &local, id->backlog);
+	if (ret) {
+		ucma_destroy(cm->fd, host_id);
+		return ret;
+	}
+	id->host_addresses[id->num_host_ids] = address->id;
+	id->host_ids[id->num_host_ids++] = host_id;
+	return 0;
+}
+
+/* with the lock held. Return: its place in @id->host_ids, or their number if there is none */
+static unsigned int find_listening(const struct cm_id *id, uint32_t address)
+{
+	unsigned int i = 0;
+
+	while (i < id->num_host_ids && id->host_addresses[i] != address)
+		i++;
+	return i;
+}
+
+/* with the lock held. Return: true and a host id that listens on none of the VM's addresses any more */
+static bool take_astray(struct cm_id *id, const struct address *addresses, unsigned int num,
+			uint32_t *host_id)
+{
+	unsigned int i, j, last;
+
+	for (i = 0; i < id->num_host_ids; i++) {
+		for (j = 0; j < num && addresses[j].id != id->host_addresses[i]; j++)
+			;
+		if (j < num)
+			continue;
+		*host_id = id->host_ids[i];
+		last = --id->num_host_ids;
+		id->host_ids[i] = id->host_ids[last];
+		id->host_addresses[i] = id->host_addresses[last];
+		return true;
+	}
+	return false;
+}
+
+/* without the lock: nobody listens where the VM must not */
+static void leave_addresses(struct cm *cm, const struct device *dev)
+{
+	struct address addresses[VM_MAX_ADDRESSES];
+	uint32_t host_id;
+	unsigned int num;
+	struct cm_id *id;
+
+	do {
+		pthread_mutex_lock(&cm->lock);
+		num = gid_addresses(cm->vm, dev, addresses);
+		LIST_FOREACH(id, &cm->listeners, next_listener)
+			if (id->obj.device == dev && take_astray(id, addresses, num, &host_id))
+				break;
+		pthread_mutex_unlock(&cm->lock);
+		if (id)
+			ucma_destroy(cm->fd, host_id);
+	} while (id);
+}
+
+/*
+ * With the lock held: listen wherever @id should. Return: 0; -EADDRNOTAVAIL when its one address is not
+ * there; or the host's first error
+ */
+static int join_addresses(struct cm *cm, struct cm_id *id)
+{
+	struct address addresses[VM_MAX_ADDRESSES];
+	unsigned int num = gid_addresses(cm->vm, id->obj.device, addresses), i;
+	int ret = 0, one;
+
+	for (i = 0; i < num; i++) {
+		if (!addresses[i].is_there || !matches(&addresses[i], &id->listen) ||
+		    find_listening(id, addresses[i].id) < id->num_host_ids ||
+		    id->num_host_ids == VM_MAX_ADDRESSES)
+			continue;
+		one = listen_on(cm, id, &addresses[i]);
+		ret = ret ? ret : one;
+	}
+	return ret || id->num_host_ids || is_wildcard(id->listen.local.addr) ? ret : -EADDRNOTAVAIL;
+}
+
+void cm_follow_addresses(struct vm *vm, const struct device *dev)
+{
+	struct cm *cm = vm->cm;
+	struct cm_id *id;
+	int ret;
+
+	if (!cm)
+		return;
+	leave_addresses(cm, dev);
+	pthread_mutex_lock(&cm->lock);
+	LIST_FOREACH(id, &cm->listeners, next_listener) {
+		ret = id->obj.device == dev ? join_addresses(cm, id) : 0;
+		if (ret && ret != -EADDRNOTAVAIL)
+			log_guest(
+				"a listener of the guest cannot listen on an address that has come: %s",
+				strerror(-ret));
+	}
+	pthread_mutex_unlock(&cm->lock);
 }
 
 /* without the lock: give the guest the id that was made, or undo it; drops the reference */
@@ -633,12 +746,10 @@ int cm_listen_exec(struct cmd *cmd)
 {
 	const struct hyv_req_cm_listen *req = cmd->req;
 	int ret = device_find(cmd, req->device, req->reserved);
-	struct address addresses[VM_MAX_ADDRESSES];
 	uint32_t backlog = le32toh(req->backlog);
 	struct hyv_resp_cm_listen *resp = cmd->resp;
 	struct cm *cm = cmd->vm->cm;
 	struct cm_id *id;
-	unsigned int num, i;
 
 	if (ret)
 		return ret;
@@ -646,22 +757,16 @@ int cm_listen_exec(struct cmd *cmd)
 		return -EINVAL;
 	if (!cm)
 		return -EOPNOTSUPP;
-	num = gid_addresses(cmd->vm, cmd->device, addresses);
 	pthread_mutex_lock(&cm->lock);
 	ret = id_create(cm, CM_LISTENING, cmd->device, &id);
 	if (ret) {
 		pthread_mutex_unlock(&cm->lock);
 		return ret;
 	}
-	ret = -EADDRNOTAVAIL;
+	LIST_INSERT_HEAD(&cm->listeners, id, next_listener);
+	id->listen = *req;
 	id->backlog = backlog && backlog < MAX_BACKLOG ? backlog : MAX_BACKLOG;
-	for (i = 0; i < num; i++) {
-		if (!matches(&addresses[i], req))
-			continue;
-		ret = listen_on(cm, id, &addresses[i], req);
-		if (ret)
-			break;
-	}
+	ret = join_addresses(cm, id);
 	pthread_mutex_unlock(&cm->lock);
 	return id_finish(cm, id, ret, &resp->cm);
 }
@@ -727,6 +832,17 @@ int cm_connect_exec(struct cmd *cmd)
 	return id ? id_finish(cm, id, ret, &resp->cm) : ret;
 }
 
+/* with the lock held: whether an address of the VM was asked for a connection */
+static bool is_asked_for(struct cm *cm, const struct cm_id *id)
+{
+	struct sockaddr_in6 local = { 0 }, remote;
+	struct hyv_sockaddr asked;
+
+	ucma_query_addrs(cm->fd, id->host_ids[0], &local, &remote);
+	from_sockaddr(&asked, &local);
+	return gid_is_allowed(cm->vm, id->obj.device, asked.addr);
+}
+
 /* with the lock held; what fails here leaves an id that only can be destroyed */
 static int accept_with(struct cm *cm, struct cm_id *id, struct qp *qp,
 		       const struct rdma_ucm_conn_param *param)
@@ -738,6 +854,8 @@ static int accept_with(struct cm *cm, struct cm_id *id, struct qp *qp,
 		return -EINVAL;
 	if (ret)
 		return ret;
+	if (!is_asked_for(cm, id)) /* any more */
+		return -EADDRNOTAVAIL;
 	id->qp = qp;
 	qp->cm = id;
 	ret = connect_qp(cm, id, param);
@@ -940,6 +1058,7 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 	pthread_cond_init(&cm->connector_wakes, NULL);
 	pthread_cond_init(&cm->connector_is_done, NULL);
 	TAILQ_INIT(&cm->to_connect);
+	LIST_INIT(&cm->listeners);
 	cm->stop_fd = eventfd(0, EFD_CLOEXEC);
 	cm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	cm->fd = ucma_open();

@@ -8,6 +8,7 @@
 
 struct cm;
 struct cmd;
+struct device;
 struct qp;
 struct vm;
 
@@ -44,6 +45,12 @@ void cm_forget_qp(struct vm *vm, struct qp *qp);
  * cm_forget_qp(), and nothing connects it any more, even if the host then keeps it. Ends what does
  */
 void cm_release_qp(struct vm *vm, struct qp *qp);
+
+/**
+ * cm_follow_addresses() - the VM's addresses on @dev may have changed: each listener of the guest has a
+ * host's on each of them that is there, and on no other. Waits
+ */
+void cm_follow_addresses(struct vm *vm, const struct device *dev);
 
 int cm_listen_exec(struct cmd *cmd);
 int cm_connect_exec(struct cmd *cmd);

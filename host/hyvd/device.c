@@ -94,16 +94,14 @@ int device_open(struct vm *vm, const char *name, struct device **out)
 
 int device_plug(struct vm *vm, struct device *dev)
 {
-	unsigned int i, slot = HYV_MAX_DEVICES;
+	unsigned int slot = 0;
 
-	for (i = 0; i < HYV_MAX_DEVICES; i++) {
-		if (!vm->devices[i] && slot == HYV_MAX_DEVICES)
-			slot = i;
-		if (vm->devices[i] && !strcmp(vm->devices[i]->name, dev->name)) {
-			log_err("the VM has '%s' already", dev->name);
-			return -EEXIST;
-		}
+	if (device_named(vm, dev->name)) {
+		log_err("the VM has '%s' already", dev->name);
+		return -EEXIST;
 	}
+	while (slot < HYV_MAX_DEVICES && vm->devices[slot])
+		slot++;
 	if (slot == HYV_MAX_DEVICES) {
 		log_err("'%s' is one device too many: a VM can have %u", dev->name,
 			HYV_MAX_DEVICES);
@@ -134,6 +132,28 @@ void device_unplug(struct vm *vm, struct device *dev)
 	for (i = 0; i < DEVICE_MAX_PORTS; i++)
 		objtab_hush(vm->objtab, &dev->port_events[i]);
 	device_put(vm, dev);
+}
+
+struct device *device_named(const struct vm *vm, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < HYV_MAX_DEVICES; i++)
+		if (vm->devices[i] && !strcmp(vm->devices[i]->name, name))
+			return vm->devices[i];
+	return NULL;
+}
+
+struct device *device_in_slot(struct vm *vm, uint32_t slot)
+{
+	struct device *dev;
+
+	pthread_mutex_lock(&vm->lock);
+	dev = vm->devices[slot];
+	if (dev)
+		dev->refs++;
+	pthread_mutex_unlock(&vm->lock);
+	return dev;
 }
 
 void device_hold(struct vm *vm, struct device *dev)
@@ -233,6 +253,7 @@ int get_device_exec(struct cmd *cmd)
 	if (ret)
 		return ret;
 	resp->id = htole32(dev->id);
+	resp->flags = htole32(dev->has_addresses ? HYV_DEVICE_ADDRESSES : 0);
 	resp->node_guid = htobe64(dev->info.node_guid);
 	resp->driver_id = htole32(dev->info.driver_id);
 	resp->abi_version = htole32(dev->info.abi_version);
@@ -404,8 +425,11 @@ int query_gid_exec(struct cmd *cmd)
 	ret = query_gid_entry(cmd->device, port, index, &entry);
 	if (ret && ret != -ENODATA)
 		return ret;
-	memcpy(resp->gid, entry.gid, sizeof(resp->gid));
-	resp->type = htole32(entry.gid_type);
+	/* one with a table of its own asks for its addresses */
+	if (!cmd->device->gids || gid_is_allowed(cmd->vm, cmd->device, (uint8_t *)entry.gid)) {
+		memcpy(resp->gid, entry.gid, sizeof(resp->gid));
+		resp->type = htole32(entry.gid_type);
+	}
 	while (query_gid_entry(cmd->device, port, ++next, &other) == -ENODATA)
 		; /* ends at the end of the table */
 	resp->next = htole32(next);

@@ -31,8 +31,9 @@ struct gid_map;
  * @num_comp_vectors: completion vectors, told when a context was opened
  * @own: hyvd's own context on it, for queries and for events of ports
  * @port_events: events of port i + 1
- * @gids: the guest's GID tables, if the VM has addresses on the device and it is no iWARP one; else
- *        NULL, and they are the host's
+ * @has_addresses: the VM has addresses of its own on it, or had: set before the guest can find it
+ * @gids: the guest's GID tables, with @has_addresses and if it is no iWARP one; else NULL, and they are
+ *        the host's
  * @gone: in hotplug.c's list, at the end
  */
 struct device {
@@ -47,6 +48,7 @@ struct device {
 	uint32_t num_comp_vectors;
 	struct context *own;
 	struct event_source port_events[DEVICE_MAX_PORTS];
+	bool has_addresses;
 	struct gid_map *gids;
 	STAILQ_ENTRY(device) gone;
 };
@@ -80,6 +82,12 @@ int device_plug(struct vm *vm, struct device *dev);
  * keeps it open. Event loop.
  */
 void device_unplug(struct vm *vm, struct device *dev);
+
+/** device_named() - Return: the device of that name in a slot, or NULL. Event loop. */
+struct device *device_named(const struct vm *vm, const char *name);
+
+/** device_in_slot() - Return: the device in a slot, with a reference, or NULL. Any thread. */
+struct device *device_in_slot(struct vm *vm, uint32_t slot);
 
 /** device_hold(), device_put() - a reference more, one less; any thread. The last ends in hotplug_gone() */
 void device_hold(struct vm *vm, struct device *dev);

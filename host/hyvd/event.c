@@ -19,6 +19,7 @@
 #include <hyv/wire.h>
 #include "context.h"
 #include "event.h"
+#include "gidwatch.h"
 #include "log.h"
 #include "vm.h"
 
@@ -31,6 +32,7 @@
  * taken from hyvd's own alone.
  */
 #define OBJECT_EVENTS (0xffull | 1ull << 14 | 1ull << 15 | 1ull << 16 | 1ull << 19)
+#define GID_CHANGE    18
 
 /**
  * struct event - the event queue's state
@@ -96,6 +98,11 @@ static void take_port_event(struct event *event, struct device *dev,
 {
 	uint64_t port = record->element ? record->element : 1;
 
+	if (record->event_type == GID_CHANGE)
+		gidwatch_look(event->vm->gidwatch);
+	/* a guest with a table of its own is told by its own kernel when that changes */
+	if (record->event_type == GID_CHANGE && dev->gids)
+		return;
 	if (port <= DEVICE_MAX_PORTS && record->event_type < 64)
 		objtab_notify(event->vm->objtab, &dev->port_events[port - 1], false,
 			      1ull << record->event_type);

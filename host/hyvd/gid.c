@@ -42,8 +42,7 @@ struct gid_map {
 
 const uint8_t gid_v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
 
-/* the host's table, for free(). Return: how many entries there are in it, or a negative errno */
-static int read_host_table(const struct device *dev, struct ib_uverbs_gid_entry **out)
+int gid_read_table(const struct device *dev, struct ib_uverbs_gid_entry **out)
 {
 	struct ib_uverbs_gid_entry *entries = calloc(TABLE_MAX, sizeof(*entries));
 	uint64_t entry_size = sizeof(*entries), num = 0;
@@ -68,16 +67,19 @@ static int read_host_table(const struct device *dev, struct ib_uverbs_gid_entry 
 	return (int)num;
 }
 
-/* Return: true and the entry that has the GID with that type, on @port unless that is 0 */
-static bool find_on_host(const struct device *dev, uint32_t port, const struct guest_gid *gid,
-			 struct ib_uverbs_gid_entry *found)
+/*
+ * Return: 1 and the entry that has the GID with that type, on @port unless that is 0; 0 if there is
+ * none; or a negative errno
+ */
+static int find_on_host(const struct device *dev, uint32_t port, const struct guest_gid *gid,
+			struct ib_uverbs_gid_entry *found)
 {
 	struct ib_uverbs_gid_entry *entries;
-	int num = read_host_table(dev, &entries), i;
+	int num = gid_read_table(dev, &entries), i;
 	bool is_found = false;
 
 	if (num < 0)
-		return false;
+		return num;
 	for (i = 0; i < num && !is_found; i++) {
 		is_found = !memcmp(entries[i].gid, gid->gid, sizeof(gid->gid)) &&
 			   entries[i].gid_type == gid->type &&
@@ -92,8 +94,8 @@ static bool find_on_host(const struct device *dev, uint32_t port, const struct g
 /* Return: 0 or -EINVAL */
 static int parse_ip(const char *text, struct address *address)
 {
-	char ip[INET6_ADDRSTRLEN], *slash, *end;
-	unsigned long max = 128;
+	char ip[GID_TEXT_LEN + 4], *slash, *end;
+	unsigned long max;
 
 	if (snprintf(ip, sizeof(ip), "%s", text) >= (int)sizeof(ip))
 		return -EINVAL;
@@ -101,10 +103,10 @@ static int parse_ip(const char *text, struct address *address)
 	if (slash)
 		*slash = '\0';
 	memcpy(address->gid, gid_v4_prefix, sizeof(gid_v4_prefix));
-	if (inet_pton(AF_INET, ip, address->gid + sizeof(gid_v4_prefix)) == 1)
-		max = 32;
-	else if (inet_pton(AF_INET6, ip, address->gid) != 1)
+	if (inet_pton(AF_INET, ip, address->gid + sizeof(gid_v4_prefix)) != 1 &&
+	    inet_pton(AF_INET6, ip, address->gid) != 1)
 		return -EINVAL;
+	max = gid_is_v4(address->gid) ? 32 : 128; /* a GID of an IPv4 address is one, too */
 	if (!slash)
 		return 0;
 	errno = 0;
@@ -119,6 +121,14 @@ bool gid_parse_address(const char *text, struct address *address)
 {
 	*address = (struct address){ 0 };
 	return !parse_ip(text, address) && !(address->gid[0] == 0xfe && address->gid[1] >> 6 == 2);
+}
+
+void gid_print(const uint8_t gid[16], char text[GID_TEXT_LEN])
+{
+	if (gid_is_v4(gid))
+		inet_ntop(AF_INET, gid + sizeof(gid_v4_prefix), text, GID_TEXT_LEN);
+	else
+		inet_ntop(AF_INET6, gid, text, GID_TEXT_LEN);
 }
 
 static uint32_t count_bits(const uint8_t *mask, size_t len)
@@ -162,18 +172,23 @@ static uint32_t find_prefix_len(const struct address *address)
 	return prefix_len;
 }
 
-/* whether the netdev of an iWARP device, whose GIDs are hardware addresses, has the address */
-static bool netdev_has(const struct device *dev, const struct address *address)
+/*
+ * whether the netdev of an iWARP device, whose GIDs are hardware addresses, has the address. Return: 1,
+ * 0, or a negative errno
+ */
+static int netdev_has(const struct device *dev, const struct address *address)
 {
 	size_t len = gid_is_v4(address->gid) ? 4 : 16;
 	struct ib_uverbs_gid_entry *entries;
-	int num = read_host_table(dev, &entries), i;
+	int num = gid_read_table(dev, &entries), i;
 	struct ifaddrs *all, *one;
-	bool has = false;
+	int has = 0;
 
 	if (num < 0)
-		return false;
-	if (!getifaddrs(&all)) {
+		return num;
+	if (getifaddrs(&all)) {
+		has = -errno;
+	} else {
 		for (one = all; one; one = one->ifa_next) {
 			const uint8_t *ip = bytes_of(one->ifa_addr, len);
 
@@ -187,13 +202,12 @@ static bool netdev_has(const struct device *dev, const struct address *address)
 	return has;
 }
 
-static bool has_address(const struct device *dev, const struct address *address)
+/* Return: 1, 0, or a negative errno */
+static int has_address(const struct device *dev, const struct address *address)
 {
 	struct guest_gid gid = { .type = IB_UVERBS_GID_TYPE_ROCE_V2 };
 	struct ib_uverbs_gid_entry entry;
 
-	if (!dev)
-		return false;
 	if (device_is_iwarp(dev))
 		return netdev_has(dev, address);
 	memcpy(gid.gid, address->gid, sizeof(gid.gid));
@@ -207,19 +221,34 @@ static struct device *find_device_with(struct vm *vm, struct device *dev,
 	unsigned int i;
 
 	if (dev)
-		return has_address(dev, address) ? dev : NULL;
+		return has_address(dev, address) > 0 ? dev : NULL;
 	for (i = 0; i < HYV_MAX_DEVICES; i++)
-		if (has_address(vm->devices[i], address))
+		if (vm->devices[i] && has_address(vm->devices[i], address) > 0)
 			return vm->devices[i];
 	return NULL;
 }
 
-static int keep_address(struct vm *vm, const struct address *address)
+/* with the VM's lock held. Return: the VM's address on @dev, or NULL */
+static struct address *find_address(struct vm *vm, const struct device *dev, const uint8_t gid[16])
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->num_addresses; i++)
+		if (vm->addresses[i].device == dev && !memcmp(vm->addresses[i].gid, gid, 16))
+			return &vm->addresses[i];
+	return NULL;
+}
+
+/* Return: 0; -EEXIST; -E2BIG */
+static int keep_address(struct vm *vm, struct address *address)
 {
 	int ret = -E2BIG;
 
 	pthread_mutex_lock(&vm->lock);
-	if (vm->num_addresses < VM_MAX_ADDRESSES) {
+	if (find_address(vm, address->device, address->gid)) {
+		ret = -EEXIST;
+	} else if (vm->num_addresses < VM_MAX_ADDRESSES) {
+		address->id = vm->next_address_id++;
 		vm->addresses[vm->num_addresses++] = *address;
 		ret = 0;
 	}
@@ -227,37 +256,81 @@ static int keep_address(struct vm *vm, const struct address *address)
 	return ret;
 }
 
+/* Return: 0, or -EINVAL after a message */
+static int parse_address(const char *text, struct address *address)
+{
+	if (gid_parse_address(text, address))
+		return 0;
+	log_err("'%s' is not an IP address, with /LEN or without, that is more than link-local",
+		text);
+	return -EINVAL;
+}
+
+/* of a device that the guest cannot find yet, or that has them */
+static int have_addresses(struct device *dev)
+{
+	if (dev->has_addresses)
+		return 0;
+	if (!device_is_iwarp(dev)) {
+		dev->gids = calloc(1, sizeof(*dev->gids));
+		if (!dev->gids)
+			return -ENOMEM;
+		pthread_mutex_init(&dev->gids->lock, NULL);
+	}
+	dev->has_addresses = true;
+	return 0;
+}
+
 int gid_add_address(struct vm *vm, struct device *dev, const char *text)
 {
 	struct address address;
 	struct device *found;
+	int ret = parse_address(text, &address);
 
-	if (!gid_parse_address(text, &address)) {
-		log_err("'%s' is not an IP address, with /LEN or without, that is more than link-local",
-			text);
-		return -EINVAL;
-	}
+	if (ret)
+		return ret;
 	found = find_device_with(vm, dev, &address);
 	if (!found) {
 		log_err("address '%s' is on the netdev of no device of this VM%s%s: 'ip address add %s dev NETDEV' first",
 			text, dev ? " called " : "", dev ? dev->name : "", text);
 		return -EADDRNOTAVAIL;
 	}
-	if (!found->gids && !device_is_iwarp(found)) {
-		found->gids = calloc(1, sizeof(*found->gids));
-		if (!found->gids)
-			return -ENOMEM;
-		pthread_mutex_init(&found->gids->lock, NULL);
-	}
+	ret = have_addresses(found);
+	if (ret)
+		return ret;
 	if (!address.prefix_len)
 		address.prefix_len = find_prefix_len(&address);
 	address.device = found;
-	if (keep_address(vm, &address)) {
+	address.is_there = true;
+	ret = keep_address(vm, &address);
+	if (ret == -EEXIST)
+		log_err("the VM has the address '%s' already, on %s", text, found->name);
+	else if (ret)
 		log_err("'%s' is one address too many: a VM can have %u", text, VM_MAX_ADDRESSES);
-		return -E2BIG;
+	else
+		log_info("address %s: on %s", text, found->name);
+	return ret;
+}
+
+int gid_remove_address(struct vm *vm, const struct device *dev, const char *text)
+{
+	struct address address, *found;
+	int ret = parse_address(text, &address);
+
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&vm->lock);
+	found = find_address(vm, dev, address.gid);
+	if (found)
+		*found = vm->addresses[--vm->num_addresses];
+	pthread_mutex_unlock(&vm->lock);
+	if (found) {
+		log_info("address %s: not the VM's any more, on %s", text, dev->name);
+		return 0;
 	}
-	log_info("address %s: on %s", text, found->name);
-	return 0;
+	log_err("the VM has no address '%s' on %s: 'hyvctl gid' lists what it has", text,
+		dev->name);
+	return -ENOENT;
 }
 
 void gid_remove_addresses(struct vm *vm, const struct device *dev)
@@ -283,6 +356,45 @@ unsigned int gid_addresses(struct vm *vm, const struct device *dev,
 			out[num++] = vm->addresses[i];
 	pthread_mutex_unlock(&vm->lock);
 	return num;
+}
+
+/* Return: whether that is news */
+static bool set_there(struct vm *vm, const struct address *address, bool is_there)
+{
+	struct address *found;
+	bool is_news;
+
+	pthread_mutex_lock(&vm->lock);
+	found = find_address(vm, address->device, address->gid);
+	is_news = found && found->is_there != is_there;
+	if (is_news)
+		found->is_there = is_there;
+	pthread_mutex_unlock(&vm->lock);
+	return is_news;
+}
+
+bool gid_look(struct vm *vm, const struct device *dev)
+{
+	struct address addresses[VM_MAX_ADDRESSES];
+	unsigned int num = gid_addresses(vm, dev, addresses), i;
+	char text[GID_TEXT_LEN];
+	bool is_news = false;
+	int has;
+
+	for (i = 0; i < num; i++) {
+		has = has_address(dev, &addresses[i]);
+		if (has < 0 || !set_there(vm, &addresses[i], has))
+			continue; /* of a device that goes there is nothing to be told */
+		is_news = true;
+		gid_print(addresses[i].gid, text);
+		if (has)
+			log_info("address %s: on the netdev of %s again", text, dev->name);
+		else
+			log_warn(
+				"address %s: not on the netdev of %s any more; the VM gets it back with 'ip address add'",
+				text, dev->name);
+	}
+	return is_news;
 }
 
 void gid_free(struct device *dev)
@@ -324,7 +436,7 @@ int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *
 			  *index);
 		return -EADDRNOTAVAIL;
 	}
-	if (!find_on_host(dev, port, &gid, &entry) || entry.gid_index > UINT8_MAX)
+	if (find_on_host(dev, port, &gid, &entry) <= 0 || entry.gid_index > UINT8_MAX)
 		return -EADDRNOTAVAIL;
 	*index = (uint8_t)entry.gid_index;
 	return 0;
@@ -341,7 +453,7 @@ uint8_t gid_to_guest(const struct device *dev, uint8_t port, uint8_t index)
 		return index;
 	if (!port || port > DEVICE_MAX_PORTS)
 		return 0;
-	num = read_host_table(dev, &entries);
+	num = gid_read_table(dev, &entries);
 	if (num < 0)
 		return 0;
 	for (i = 0; i < num; i++)
@@ -378,16 +490,21 @@ int get_address_exec(struct cmd *cmd)
 	const struct hyv_req_get_address *req = cmd->req;
 	struct hyv_resp_get_address *resp = cmd->resp;
 	struct address addresses[VM_MAX_ADDRESSES];
-	uint32_t index = le32toh(req->index);
+	uint32_t left = le32toh(req->index);
 	int ret = device_find(cmd, req->device, 0);
+	unsigned int num, i;
 
 	if (ret)
 		return ret;
-	if (index >= gid_addresses(cmd->vm, cmd->device, addresses))
-		return -ENODATA;
-	memcpy(resp->gid, addresses[index].gid, sizeof(resp->gid));
-	resp->prefix_len = htole32(addresses[index].prefix_len);
-	return 0;
+	num = gid_addresses(cmd->vm, cmd->device, addresses);
+	for (i = 0; i < num; i++) {
+		if (!addresses[i].is_there || left--)
+			continue;
+		memcpy(resp->gid, addresses[i].gid, sizeof(resp->gid));
+		resp->prefix_len = htole32(addresses[i].prefix_len);
+		return 0;
+	}
+	return -ENODATA;
 }
 
 int set_gid_exec(struct cmd *cmd)

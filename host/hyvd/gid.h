@@ -8,9 +8,11 @@
 #include <string.h>
 
 #define VM_MAX_ADDRESSES 32
+#define GID_TEXT_LEN	 46
 
 struct cmd;
 struct device;
+struct ib_uverbs_gid_entry;
 struct vm;
 
 /**
@@ -18,11 +20,15 @@ struct vm;
  * @gid: the address as a GID
  * @prefix_len: of its subnet
  * @device: the host device whose netdev has it
+ * @id: never another's, nor its own when it is taken and given again
+ * @is_there: the netdev has it now, too
  */
 struct address {
 	uint8_t gid[16];
 	uint32_t prefix_len;
 	struct device *device;
+	uint32_t id;
+	bool is_there;
 };
 
 extern const uint8_t gid_v4_prefix[12]; /* then comes the IPv4 address, RFC 4291 2.5.5.2 */
@@ -42,14 +48,25 @@ static inline bool gid_is_v4(const uint8_t gid[16])
  */
 bool gid_parse_address(const char *text, struct address *address);
 
+/** gid_print() - @text: out: a GID as an IP address */
+void gid_print(const uint8_t gid[16], char text[GID_TEXT_LEN]);
+
 /**
  * gid_add_address() - give the VM an address
- * @dev: the device that must have it, which the guest cannot find yet; NULL for one of those in slots
+ * @dev: the device that must have it, which the guest cannot find yet or which has addresses of the
+ *       VM's; NULL for one of those in slots that the guest cannot find yet
  * @text: IP address, with /LEN or not
  *
  * Return: 0, or a negative errno after a message that says what is wrong and what to do.
  */
 int gid_add_address(struct vm *vm, struct device *dev, const char *text);
+
+/**
+ * gid_remove_address() - take an address back
+ *
+ * Return: 0, or a negative errno after a message that says what is wrong and what to do.
+ */
+int gid_remove_address(struct vm *vm, const struct device *dev, const char *text);
 
 /** gid_remove_addresses() - take the VM's addresses on @dev back */
 void gid_remove_addresses(struct vm *vm, const struct device *dev);
@@ -57,6 +74,20 @@ void gid_remove_addresses(struct vm *vm, const struct device *dev);
 /** gid_addresses() - copy the VM's addresses on @dev. Return: how many there are */
 unsigned int gid_addresses(struct vm *vm, const struct device *dev,
 			   struct address out[VM_MAX_ADDRESSES]);
+
+/**
+ * gid_look() - see which of the VM's addresses on @dev its netdev has now. Any thread. Return: whether
+ * any is there that was not, or the opposite
+ */
+bool gid_look(struct vm *vm, const struct device *dev);
+
+/**
+ * gid_read_table() - the host's GID table
+ * @out: its entries that are not empty, for free()
+ *
+ * Any thread. Return: how many there are, or a negative errno.
+ */
+int gid_read_table(const struct device *dev, struct ib_uverbs_gid_entry **out);
 
 /** gid_is_allowed() - Return: whether @gid is an address of the VM on @dev */
 bool gid_is_allowed(struct vm *vm, const struct device *dev, const uint8_t gid[16]);

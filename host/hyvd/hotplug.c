@@ -107,7 +107,7 @@ static void raise_wake(struct hotplug *hotplug)
 		log_err("cannot write an eventfd: %s", strerror(errno));
 }
 
-static void tell_guest(struct hotplug *hotplug, uint32_t slot)
+void hotplug_tell_guest(struct hotplug *hotplug, uint32_t slot)
 {
 	objtab_notify(hotplug->vm->objtab, &hotplug->slots[slot], true, 0);
 	event_kick(hotplug->vm->event);
@@ -190,7 +190,7 @@ static void attach_finish(struct hotplug *hotplug, struct attach *attach)
 	}
 	log_catch(NULL, 0);
 	if (attach->dev)
-		tell_guest(hotplug, attach->dev->slot);
+		hotplug_tell_guest(hotplug, attach->dev->slot);
 	control_done(hotplug->vm->control, attach->client, attach->name,
 		     attach->dev ? NULL : attach->error);
 	free(attach);
@@ -256,7 +256,7 @@ static int let_go(struct hotplug *hotplug, struct device *dev, uint64_t client)
 	going->client = client;
 	snprintf(going->name, sizeof(going->name), "%s", dev->name);
 	device_unplug(hotplug->vm, dev);
-	tell_guest(hotplug, slot);
+	hotplug_tell_guest(hotplug, slot);
 	return 0;
 }
 
@@ -277,20 +277,10 @@ static void count_use(const struct obj *obj, void *arg)
 	use->cms += obj->type == OBJ_CM;
 }
 
-static struct device *find(const struct vm *vm, const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < HYV_MAX_DEVICES; i++)
-		if (vm->devices[i] && !strcmp(vm->devices[i]->name, name))
-			return vm->devices[i];
-	return NULL;
-}
-
 int hotplug_detach(struct hotplug *hotplug, const char *name, bool force, uint64_t client,
 		   char *why, size_t why_len)
 {
-	struct device *dev = find(hotplug->vm, name);
+	struct device *dev = device_named(hotplug->vm, name);
 	struct use use = { .dev = dev };
 	int ret;
 

@@ -48,6 +48,9 @@ int hotplug_detach(struct hotplug *hotplug, const char *name, bool force, uint64
 /** hotplug_going() - Return: the name of the @i-th device that is going, or NULL */
 const char *hotplug_going(const struct hotplug *hotplug, unsigned int i);
 
+/** hotplug_tell_guest() - the device in a slot, or the VM's addresses on it, are others now */
+void hotplug_tell_guest(struct hotplug *hotplug, uint32_t slot);
+
 /** hotplug_gone() - nothing uses a device any more, and it is closed. Any thread. */
 void hotplug_gone(struct hotplug *hotplug, struct device *dev);
 

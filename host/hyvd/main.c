@@ -27,6 +27,7 @@
 #include "cm.h"
 #include "control.h"
 #include "dispatch.h"
+#include "gidwatch.h"
 #include "hotplug.h"
 #include "log.h"
 #include "options.h"
@@ -181,7 +182,9 @@ static int vm_init(struct vm *vm)
 	ret = event_create(&vm->event, vm);
 	if (!ret)
 		ret = dispatch_create(&vm->dispatch, vm);
-	return ret ? ret : hotplug_create(&vm->hotplug, vm);
+	if (!ret)
+		ret = hotplug_create(&vm->hotplug, vm);
+	return ret ? ret : gidwatch_create(&vm->gidwatch, vm);
 }
 
 /* Return: 0 or a negative errno */
@@ -270,6 +273,8 @@ static void vm_exit(struct vm *vm)
 	vm->pool = NULL;
 	if (vm->cm)
 		cm_destroy(vm->cm);
+	if (vm->gidwatch)
+		gidwatch_destroy(vm->gidwatch);
 	if (vm->hotplug)
 		hotplug_destroy(vm->hotplug); /* and the devices here */
 	if (vm->window)

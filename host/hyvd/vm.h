@@ -25,6 +25,7 @@ struct cm;
 struct cmd;
 struct control;
 struct dispatch;
+struct gidwatch;
 struct hotplug;
 
 /**
@@ -32,11 +33,12 @@ struct hotplug;
  * @name: the operator's name for it
  * @socket: where QEMU connects
  * @life: secret number that tells the guest that this daemon lives
- * @lock: guards @devices, struct device.refs and @addresses
+ * @lock: guards @devices, struct device.refs, @addresses and @next_address_id
  * @devices: the host devices it may use, by slot; NULL in an empty one. The event loop's thread alone
  *         changes them.
  * @next_device_id: counts the devices that were opened
  * @addresses: addresses of the host that are the VM's, @num_addresses of them
+ * @next_address_id: counts the addresses that the VM was given
  * @cm: connections; NULL without addresses when the host's rdma_cm cannot be opened
  * @num_contexts: uverbs contexts of the guest that are open
  * @dying: those of them that will not be for long
@@ -59,6 +61,7 @@ struct vm {
 	struct pool *pool;
 	struct control *control;
 	struct hotplug *hotplug;
+	struct gidwatch *gidwatch;
 	const char *name;
 	const char *socket;
 	pthread_mutex_t lock; /* see above */
@@ -66,6 +69,7 @@ struct vm {
 	atomic_uint next_device_id;
 	struct address addresses[VM_MAX_ADDRESSES];
 	unsigned int num_addresses;
+	uint32_t next_address_id;
 	struct cm *cm;
 	atomic_uint num_contexts;
 	struct dying dying;

@@ -123,7 +123,8 @@ enum hyv_event_type {
 	HYV_EVENT_COMPLETION = 1,	/* the CQ's completion channel fired */
 	HYV_EVENT_ASYNC = 2,		/* an asynchronous event */
 	HYV_EVENT_CM = 3,		/* HYV_OP_CM_GET_EVENT has something to tell */
-	HYV_EVENT_DEVICE = 4,		/* HYV_OP_GET_DEVICE may answer differently now */
+	HYV_EVENT_DEVICE = 4,		/* HYV_OP_GET_DEVICE may answer differently now, or
+					 * HYV_OP_GET_ADDRESS of the device in that slot */
 };
 
 /**
@@ -240,7 +241,8 @@ HYV_WIRE_SIZE(hyv_resp_hello, 24);
  * @slot: below hyv_resp_hello.num_devices; -ENODEV when it is empty
  *
  * Devices come and go. HYV_EVENT_DEVICE says that a slot may have changed, and no more: the guest
- * asks, and compares @id of the answer with that of the device it knows there.
+ * asks, and compares @id of the answer with that of the device it knows there. If it is the same, the
+ * VM's addresses on it may have changed.
  */
 struct hyv_req_get_device {
 	__le32 slot;
@@ -259,6 +261,7 @@ HYV_WIRE_SIZE(hyv_req_get_device, 8);
  * @link_layer: enum rdma_link_layer of the ports
  * @id: what other requests and events call it; never used again, so that one that comes when the
  *      device has gone means no other: -ENODEV
+ * @flags: HYV_DEVICE_*
  * @node_desc: text, NUL padded
  * @fw_ver: text, NUL padded
  */
@@ -271,11 +274,12 @@ struct hyv_resp_get_device {
 	__le32 num_comp_vectors;
 	__le32 link_layer;
 	__le32 id;
-	__le32 reserved;
+	__le32 flags;
 	__u8 node_desc[64];
 	__u8 fw_ver[32];
 };
 HYV_WIRE_SIZE(hyv_resp_get_device, 136);
+#define HYV_DEVICE_ADDRESSES	1u	/* the VM has addresses of its own on it, or had: see below */
 
 /**
  * struct hyv_req_query_device - @context: id of the asking context, or 0 when nobody has one yet
@@ -872,10 +876,10 @@ struct hyv_resp_rereg_mr {
 HYV_WIRE_SIZE(hyv_resp_rereg_mr, 16);
 
 /*
- * Addresses of the VM, and connections. A device of which GET_ADDRESS names none has neither: its
- * GIDs are mirrored (HYV_OP_QUERY_GID). With addresses, the guest's kernel makes the GID table from
- * what is on the device's netdev, and tells it with SET_GID; sgid_index in requests and answers is
- * then the guest's.
+ * Addresses of the VM, and connections. A device without HYV_DEVICE_ADDRESSES has neither: its GIDs
+ * are mirrored (HYV_OP_QUERY_GID). With it, the guest's kernel makes the GID table from what is on the
+ * device's netdev, and tells it with SET_GID; sgid_index in requests and answers is then the guest's.
+ * That stays so as long as the device is there; its addresses come and go.
  */
 
 /** struct hyv_req_get_address - @index: counted from 0 */
@@ -886,8 +890,8 @@ struct hyv_req_get_address {
 HYV_WIRE_SIZE(hyv_req_get_address, 8);
 
 /**
- * struct hyv_resp_get_address - an address that the VM may use on the device; -ENODATA behind the
- * last
+ * struct hyv_resp_get_address - an address that the VM may use on the device, and that the host's
+ * netdev has; -ENODATA behind the last
  * @gid: the address as a GID: IPv4 ones begin with ten bytes of zero and two of 0xff
  * @prefix_len: bits of it that name the subnet: up to 32 for IPv4, 128 for IPv6
  */
@@ -949,8 +953,8 @@ HYV_WIRE_SIZE(hyv_cm_param, 272);
 /**
  * struct hyv_req_cm_listen - wait for connections
  * @local: where; the wildcard stands for each of the VM's addresses of that family, that of IPv6
- *         for those of IPv4 too. -EADDRNOTAVAIL for an address that is not the VM's, -EINVAL without
- *         a port: the guest chooses it.
+ *         for those of IPv4 too, and those that come later. -EADDRNOTAVAIL for an address that is not
+ *         the VM's, -EINVAL without a port: the guest chooses it.
  * @backlog: requests to keep that the guest has not asked for; more are rejected
  * @flags: HYV_CM_V6ONLY
  */

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* see fake_host.h */
 #include <endian.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include "fake_host.h"
 
 struct vm vm;
 const struct hyv_provider fake_provider = { .name = "fake" };
-int host_creates, host_destroys;
+int host_creates, host_destroys, host_tells_gids;
+uint8_t host_gids[FAKE_GIDS][16];
 static _Atomic uint32_t next_handle;
 
 int __wrap_uverbs_call(int fd, uint32_t driver_id, struct uverbs_call *call);
@@ -16,10 +18,48 @@ int __wrap_uverbs_write(int fd, uint32_t driver_id, uint32_t command, const void
 int __wrap_uverbs_destroy(int fd, uint32_t driver_id, uint16_t object, uint16_t method,
 			  uint32_t handle, uint16_t resp_attr, uint16_t resp_len);
 
+/* Return: whether there is one */
+static bool fill_gid(struct ib_uverbs_gid_entry *entry, uint32_t index)
+{
+	static const uint8_t none[16];
+
+	*entry = (struct ib_uverbs_gid_entry){
+		.gid_index = index,
+		.port_num = 1,
+		.gid_type = IB_UVERBS_GID_TYPE_ROCE_V2,
+	};
+	memcpy(entry->gid, host_gids[index], sizeof(entry->gid));
+	return memcmp(host_gids[index], none, sizeof(none));
+}
+
+/* UVERBS_METHOD_QUERY_GID_TABLE, _ENTRY, with the attributes in the order in which gid.c and device.c have them */
+static int tell_gids(struct uverbs_call *call)
+{
+	void *out =
+		(void *)call->attrs[call->hdr.method_id == UVERBS_METHOD_QUERY_GID_TABLE ? 2 : 3]
+			.data;
+	uint64_t index, num = 0;
+
+	if (call->hdr.method_id == UVERBS_METHOD_QUERY_GID_ENTRY) {
+		index = call->attrs[1].data;
+		if (index >= FAKE_GIDS)
+			return -EINVAL;
+		return fill_gid(out, (uint32_t)index) ? host_tells_gids : -ENODATA;
+	}
+	for (index = 0; index < FAKE_GIDS; index++)
+		num += fill_gid((struct ib_uverbs_gid_entry *)out + num, (uint32_t)index);
+	memcpy((void *)call->attrs[3].data, &num, sizeof(num));
+	return host_tells_gids;
+}
+
 int __wrap_uverbs_call(int fd, uint32_t driver_id, struct uverbs_call *call)
 {
 	(void)fd;
 	(void)driver_id;
+	if (call->hdr.object_id == UVERBS_OBJECT_DEVICE &&
+	    (call->hdr.method_id == UVERBS_METHOD_QUERY_GID_TABLE ||
+	     call->hdr.method_id == UVERBS_METHOD_QUERY_GID_ENTRY))
+		return tell_gids(call);
 	if (call->hdr.object_id == UVERBS_OBJECT_ASYNC_EVENT)
 		call->attrs[0].data = (uint64_t)eventfd(0, EFD_CLOEXEC);
 	else if (call->hdr.object_id != UVERBS_OBJECT_DEVICE)
@@ -76,6 +116,8 @@ int fake_setup(void **state)
 	memset(&vm, 0, sizeof(vm));
 	host_creates = 0;
 	host_destroys = 0;
+	host_tells_gids = 0;
+	memset(host_gids, 0, sizeof(host_gids));
 	limit_init(&vm.limits);
 	vm.loop = fe->loop;
 	vm.gmem = fe->gm;

@@ -20,6 +20,11 @@ extern const struct hyv_provider fake_provider;
 /* what the host answers to a new object, and to a destroy */
 extern int host_creates, host_destroys;
 
+/* the GID table of every device, by index; and what the host answers to a question about it */
+#define FAKE_GIDS 8
+extern uint8_t host_gids[FAKE_GIDS][16];
+extern int host_tells_gids;
+
 /** fake_setup(), fake_teardown() - cmocka fixtures: a VM without devices, and a guest that is connected */
 int fake_setup(void **state);
 int fake_teardown(void **state);

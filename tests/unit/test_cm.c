@@ -192,11 +192,14 @@ int ucma_init_qp_attr(int fd, uint32_t id, uint32_t state, struct ib_uverbs_qp_a
 	return use(id);
 }
 
+static const uint8_t *asked_address; /* by every request */
+
 int ucma_query_addrs(int fd, uint32_t id, struct sockaddr_in6 *local, struct sockaddr_in6 *remote)
 {
 	(void)fd;
 	(void)id; /* of a hostile guest's request it may be gone */
 	*local = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
+	memcpy(&local->sin6_addr, asked_address, 16);
 	*remote = *local;
 	return 0;
 }
@@ -254,7 +257,7 @@ static void nothing(struct obj *obj)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	unsigned int i;
+	uint32_t i;
 
 	limit_init(&f->vm.limits);
 	f->vm.objtab = objtab_create();
@@ -263,9 +266,14 @@ static int setup(void **state)
 	f->device.refs = 1;
 	memcpy(f->vm.addresses[0].gid, own, 16);
 	memcpy(f->vm.addresses[1].gid, own6, 16);
-	f->vm.addresses[0].device = &f->device;
-	f->vm.addresses[1].device = &f->device;
+	for (i = 0; i < 2; i++) {
+		f->vm.addresses[i].device = &f->device;
+		f->vm.addresses[i].id = i;
+		f->vm.addresses[i].is_there = true;
+	}
 	f->vm.num_addresses = 2;
+	f->vm.next_address_id = 2;
+	asked_address = own;
 	f->ctx.vm = &f->vm;
 	f->ctx.device = &f->device;
 	TAILQ_INIT(&f->ctx.children);
@@ -756,6 +764,80 @@ static void what_is_on_a_device_that_goes_is_destroyed(void **state)
 	assert_int_equal(guest_connects(f, own, &id), -EADDRNOTAVAIL);
 }
 
+/* as gid.c does; the VM has @own6 at the end of its addresses, or not at all */
+static void vm_has_own6(struct fixture *f, bool has)
+{
+	f->vm.num_addresses = 1;
+	if (has) {
+		f->vm.addresses[1].id = f->vm.next_address_id++;
+		f->vm.num_addresses = 2;
+	}
+	cm_follow_addresses(&f->vm, &f->device);
+}
+
+static void listeners_follow_the_vms_addresses(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t any, one;
+
+	assert_int_equal(guest_listens(f, any6, 0, &any), 0);
+	assert_int_equal(guest_listens(f, own6, 0, &one), 0);
+	assert_int_equal(count_alive(), 3);
+	cm_follow_addresses(&f->vm, &f->device);
+	assert_int_equal(count_alive(), 3);
+	f->vm.addresses[1].is_there = false; /* the host's netdev has lost it: as natively */
+	cm_follow_addresses(&f->vm, &f->device);
+	assert_int_equal(count_alive(), 3);
+	f->vm.addresses[1].is_there = true;
+	vm_has_own6(f, false);
+	assert_int_equal(count_alive(), 1);
+	vm_has_own6(f, true);
+	assert_int_equal(count_alive(), 3);
+	vm_has_own6(f, true); /* taken and given again between two looks: another */
+	assert_int_equal(count_alive(), 3);
+	assert_memory_equal(&last_local.sin6_addr, own6, 16);
+	assert_int_equal(guest_destroys(f, any), 0);
+	assert_int_equal(guest_destroys(f, one), 0);
+	vm_has_own6(f, false);
+	vm_has_own6(f, true);
+	assert_int_equal(count_alive(), 0);
+}
+
+static void a_wildcard_waits_for_addresses_to_come(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t any, one;
+
+	f->vm.addresses[1].is_there = false;
+	assert_int_equal(guest_listens(f, any6, HYV_CM_V6ONLY, &any), 0);
+	assert_int_equal(guest_listens(f, own6, 0, &one), -EADDRNOTAVAIL);
+	assert_int_equal(count_alive(), 0);
+	f->vm.addresses[1].is_there = true;
+	next_error = -EADDRINUSE; /* somebody of the host has the port there, and then not */
+	cm_follow_addresses(&f->vm, &f->device);
+	assert_int_equal(count_alive(), 0);
+	cm_follow_addresses(&f->vm, &f->device);
+	assert_int_equal(count_alive(), 1);
+}
+
+static void a_request_to_an_address_that_was_taken_is_not_accepted(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t listener, id;
+
+	assert_int_equal(guest_listens(f, own6, 0, &listener), 0);
+	asked_address = own6;
+	host_says(listener, CONNECT_REQUEST, host_id_of_request());
+	assert_int_equal(guest_gets(f, listener, &event), HYV_CM_REQUEST);
+	id = le64toh(event.request);
+	vm_has_own6(f, false);
+	assert_int_equal(count_alive(), 1);
+	assert_int_equal(guest_accepts(f, id), -EADDRNOTAVAIL);
+	assert_null(f->qp.cm);
+	assert_int_equal(guest_connects(f, own6, &id), -EADDRNOTAVAIL);
+}
+
 /** struct told - what the guest was told of an id */
 struct told {
 	uint64_t id;
@@ -822,7 +904,8 @@ static void any_order_is_borne(void **state)
 					told[num++] = (struct told){ .id = id };
 				break;
 			case 1:
-				if (!guest_listens(f, any4, 0, &id) && num < MAX_TOLD)
+				if (!guest_listens(f, rnd(&rng, 2) ? any4 : any6, 0, &id) &&
+				    num < MAX_TOLD)
 					told[num++] = (struct told){ .id = id };
 				break;
 			case 2:
@@ -840,6 +923,7 @@ static void any_order_is_borne(void **state)
 				break;
 			case 6:
 				cm_forget_qp(&f->vm, &f->qp);
+				vm_has_own6(f, rnd(&rng, 2));
 				break;
 			case 7:
 				host_says(some, CONNECT_REQUEST, host_id_of_request());
@@ -877,6 +961,9 @@ int main(void)
 		TEST(an_interrupted_connection_goes_on),
 		TEST(errors_of_the_host_are_told),
 		TEST(what_is_on_a_device_that_goes_is_destroyed),
+		TEST(listeners_follow_the_vms_addresses),
+		TEST(a_wildcard_waits_for_addresses_to_come),
+		TEST(a_request_to_an_address_that_was_taken_is_not_accepted),
 		TEST(any_order_is_borne),
 	};
 
