@@ -176,7 +176,10 @@ static struct hyv_ibdev *find_device(struct hyv_dev *hyv, u32 id)
 	return NULL;
 }
 
-/* the core reads what changed anew, and tells its clients, from a work item */
+/*
+ * The core reads what changed anew, and tells its clients, from a work item; but of GIDs it tells them
+ * only where it has made the table itself.
+ */
 static bool tell_device(struct hyv_dev *hyv, u32 id, u32 type, u32 code, u32 port)
 {
 	struct ib_event event = { .event = code, .element.port_num = port };
@@ -191,7 +194,12 @@ static bool tell_device(struct hyv_dev *hyv, u32 id, u32 type, u32 code, u32 por
 	if (dev && (code == IB_EVENT_DEVICE_FATAL || rdma_is_port_valid(&dev->ib, port)) &&
 	    ib_device_try_get(&dev->ib)) {
 		event.device = &dev->ib;
-		ib_dispatch_event(&event);
+		if (code == IB_EVENT_GID_CHANGE) {
+			set_bit(port, dev->gids_changed);
+			queue_work(hyv->wq, &hyv->plug_work);
+		} else {
+			ib_dispatch_event(&event);
+		}
 		ib_device_put(&dev->ib);
 	}
 	xa_unlock_irqrestore(&hyv->objects, flags);

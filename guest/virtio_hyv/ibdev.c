@@ -436,7 +436,7 @@ static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_g
 	mutex_init(&dev->gid_lock);
 	hyv_cm_init(dev);
 	set_up(dev, info, provider);
-	ret = hyv_netdev_create(dev);
+	ret = le32_to_cpu(info->flags) & HYV_DEVICE_ADDRESSES ? hyv_netdev_create(dev) : 0;
 	if (ret) {
 		hyv_err(hyv, "no netdev for the addresses of device %u (%d)\n", slot, ret);
 		ib_dealloc_device(&dev->ib);
@@ -457,6 +457,9 @@ static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_g
 		put_device(&dev->ib.dev);
 		return ret;
 	}
+	/* what has changed since the core has read it found nobody to tell */
+	if (!dev->netdev)
+		bitmap_set(dev->gids_changed, 1, dev->ib.phys_port_cnt);
 	xa_lock_irq(&hyv->objects);
 	hyv->devices[slot] = dev;
 	xa_unlock_irq(&hyv->objects);
@@ -466,7 +469,7 @@ static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_g
 
 /**
  * hyv_ibdev_look() - look what is in one of the host's slots: register what has come, unregister
- *	what has gone
+ *	what has gone, and see what addresses there are on what has stayed
  * @hyv: device whose daemon answers
  * @slot: below @hyv->num_slots
  *
@@ -490,6 +493,42 @@ void hyv_ibdev_look(struct hyv_dev *hyv, u32 slot)
 	}
 	if (!ret && !dev)
 		ibdev_register(hyv, slot, &info);
+	else if (!ret)
+		hyv_netdev_refresh(dev);
+}
+
+/**
+ * hyv_ibdev_read_gids() - if the host's GID table of a device has changed: have the core read it
+ *	anew, then tell everyone who wants to hear of it
+ * @hyv: device
+ * @slot: the host's; there need not be a device in it
+ *
+ * The core reads it when it gets the event, but tells nobody: it takes it that it has told of each
+ * entry, as it does on devices for which it makes the table.
+ *
+ * From hyv->plug_work alone. Sleeps.
+ */
+void hyv_ibdev_read_gids(struct hyv_dev *hyv, u32 slot)
+{
+	struct ib_event event = { .event = IB_EVENT_GID_CHANGE };
+	struct hyv_ibdev *dev = hyv->devices[slot];
+	struct ib_event_handler *handler;
+	unsigned long port;
+
+	if (!dev || !ib_device_try_get(&dev->ib))
+		return;
+	event.device = &dev->ib;
+	for_each_set_bit(port, dev->gids_changed, U8_MAX + 1) {
+		clear_bit(port, dev->gids_changed);
+		event.element.port_num = port;
+		ib_dispatch_event(&event);
+		flush_workqueue(ib_wq);
+		down_read(&dev->ib.event_handler_rwsem);
+		list_for_each_entry(handler, &dev->ib.event_handler_list, list)
+			handler->handler(handler, &event);
+		up_read(&dev->ib.event_handler_rwsem);
+	}
+	ib_device_put(&dev->ib);
 }
 
 /**

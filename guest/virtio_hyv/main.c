@@ -83,9 +83,11 @@ static void plug(struct work_struct *work)
 	struct hyv_dev *hyv = container_of(work, struct hyv_dev, plug_work);
 	u32 slot;
 
-	for (slot = 0; slot < hyv->num_slots; slot++)
+	for (slot = 0; slot < hyv->num_slots; slot++) {
 		if (test_and_clear_bit(slot, hyv->changed))
 			hyv_ibdev_look(hyv, slot);
+		hyv_ibdev_read_gids(hyv, slot);
+	}
 }
 
 /* for good */

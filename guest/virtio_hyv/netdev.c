@@ -4,7 +4,7 @@
  * holds those addresses, so that the guest's RDMA core makes GIDs of them and rdma_cm finds the
  * device by address and routes. It speaks no ARP: any neighbour is there at once, since the host
  * resolves the real ones. A helper in user space puts the addresses on it, which it finds in
- * /sys/class/net/<name>/hyv/addresses.
+ * /sys/class/net/<name>/hyv/addresses, whenever the netdev appears or is said to have changed.
  *
  * The RDMA device names it by get_netdev, not by ib_device_set_netdev(): what the latter enters is
  * found by the guest's own rdma_rxe at every event of the netdev, and by the driver id that our
@@ -24,10 +24,12 @@
 
 /**
  * struct netdev_priv - what the netdev has of ours
+ * @lock: protects the rest
  * @num: of @addresses
  * @addresses: that the VM may use, as the host told them
  */
 struct netdev_priv {
+	struct mutex lock; /* see above */
 	u32 num;
 	struct hyv_resp_get_address addresses[MAX_ADDRESSES];
 };
@@ -52,12 +54,26 @@ static int get_address(struct hyv_ibdev *dev, u32 index, struct hyv_resp_get_add
 	return ret;
 }
 
+/* Return: how many there are, or a negative errno */
+static int get_addresses(struct hyv_ibdev *dev, struct hyv_resp_get_address *addresses)
+{
+	int num, ret;
+
+	for (num = 0; num < MAX_ADDRESSES; num++) {
+		ret = get_address(dev, num, &addresses[num]);
+		if (ret)
+			return ret == -ENODATA ? num : ret;
+	}
+	return num;
+}
+
 static ssize_t addresses_show(struct device *device, struct device_attribute *attr, char *buf)
 {
 	struct netdev_priv *priv = netdev_priv(to_net_dev(device));
 	struct hyv_resp_get_address *a;
 	int len = 0;
 
+	mutex_lock(&priv->lock);
 	for (a = priv->addresses; a < priv->addresses + priv->num; a++) {
 		const struct in6_addr *in6 = (const struct in6_addr *)a->gid;
 		u32 prefix_len = le32_to_cpu(a->prefix_len);
@@ -67,6 +83,7 @@ static ssize_t addresses_show(struct device *device, struct device_attribute *at
 		else
 			len += sysfs_emit_at(buf, len, "%pI6c/%u\n", in6, prefix_len);
 	}
+	mutex_unlock(&priv->lock);
 	return len;
 }
 static DEVICE_ATTR_RO(addresses);
@@ -109,37 +126,72 @@ static void set_address(struct net_device *ndev)
 
 /**
  * hyv_netdev_create() - make the netdev of a device that is to be registered
- * @dev: the device; it gets none if the VM has no addresses on it
+ * @dev: the device
  *
  * Sleeps. Return: 0 or a negative errno.
  */
 int hyv_netdev_create(struct hyv_ibdev *dev)
 {
-	struct hyv_resp_get_address address;
 	struct net_device *ndev;
 	struct netdev_priv *priv;
 	int ret;
-
-	ret = get_address(dev, 0, &address);
-	if (ret)
-		return ret == -ENODATA || ret == -EOPNOTSUPP ? 0 : ret;
 
 	ndev = alloc_netdev(sizeof(*priv), "hyv%d", NET_NAME_PREDICTABLE, setup);
 	if (!ndev)
 		return -ENOMEM;
 	priv = netdev_priv(ndev);
-	do
-		priv->addresses[priv->num++] = address;
-	while (priv->num < MAX_ADDRESSES && !get_address(dev, priv->num, &address));
+	mutex_init(&priv->lock);
+	ret = get_addresses(dev, priv->addresses);
+	if (ret < 0)
+		goto err_free;
+	priv->num = ret;
 	set_address(ndev);
 	ret = register_netdev(ndev);
-	if (ret) {
-		free_netdev(ndev);
-		return ret;
-	}
+	if (ret)
+		goto err_free;
 	netif_carrier_on(ndev);
 	dev->netdev = ndev;
 	return 0;
+
+err_free:
+	free_netdev(ndev);
+	return ret;
+}
+
+/**
+ * hyv_netdev_refresh() - ask the host for the VM's addresses on a device anew, and let user space
+ *	know if they are others now: it puts them on the netdev, and takes old ones off
+ * @dev: the device; it need not have a netdev
+ *
+ * From the work that unregisters the device. Sleeps.
+ */
+void hyv_netdev_refresh(struct hyv_ibdev *dev)
+{
+	struct hyv_resp_get_address *addresses;
+	struct netdev_priv *priv;
+	bool is_news = false;
+	int num = -ENOMEM;
+
+	if (!dev->netdev)
+		return;
+	priv = netdev_priv(dev->netdev);
+	addresses = kcalloc(MAX_ADDRESSES, sizeof(*addresses), GFP_KERNEL);
+	if (addresses)
+		num = get_addresses(dev, addresses);
+	if (num < 0) {
+		hyv_err(dev->hyv, "cannot read the addresses of %s anew (%d)\n",
+			netdev_name(dev->netdev), num);
+	} else {
+		mutex_lock(&priv->lock);
+		is_news = num != priv->num ||
+			  memcmp(addresses, priv->addresses, num * sizeof(*addresses));
+		memcpy(priv->addresses, addresses, num * sizeof(*addresses));
+		priv->num = num;
+		mutex_unlock(&priv->lock);
+	}
+	kfree(addresses);
+	if (is_news)
+		kobject_uevent(&dev->netdev->dev.kobj, KOBJ_CHANGE);
 }
 
 /** hyv_netdev_destroy() - take it away from a device that is not registered any more. Sleeps */

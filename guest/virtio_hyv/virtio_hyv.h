@@ -61,8 +61,8 @@ struct hyv_ibdev;
  *	erasure no handler runs; it protects @devices too
  * @wq: for everything below
  * @start_work: first words with the daemon
- * @plug_work: makes @devices what the daemon has in its slots; disabled before @start_work is done
- *	and when they go for good
+ * @plug_work: makes @devices, their addresses and their GIDs what the daemon has in its slots;
+ *	disabled before @start_work is done and when they go for good
  * @changed: bit n: slot n is to be looked at by @plug_work
  * @life_work: watches the daemon
  * @reap_work: sees to @answered
@@ -112,6 +112,7 @@ struct hyv_dev {
  * @going: it is being unregistered: destroy without asking
  * @link_layer: of its ports
  * @fw_ver: for people
+ * @gids_changed: bit n: the host's GID table of port n is to be read anew by @hyv->plug_work
  * @netdev: what holds the VM's addresses; NULL when it has none, and then the GID table mirrors the
  *	host's, and there are no connections. Set before the device is registered.
  * @qps: struct hyv_qp by number, of a device with connections
@@ -133,6 +134,7 @@ struct hyv_ibdev {
 	bool going;
 	enum rdma_link_layer link_layer;
 	char fw_ver[32];
+	DECLARE_BITMAP(gids_changed, U8_MAX + 1);
 
 	struct net_device *netdev;
 	struct xarray qps;
@@ -455,6 +457,7 @@ void hyv_ah_to_wire(struct hyv_ah_attr *wire, const struct rdma_ah_attr *ah);
 
 /* netdev.c */
 int hyv_netdev_create(struct hyv_ibdev *dev);
+void hyv_netdev_refresh(struct hyv_ibdev *dev);
 void hyv_netdev_destroy(struct hyv_ibdev *dev);
 struct net_device *hyv_get_netdev(struct ib_device *ib, u32 port);
 int hyv_add_gid(const struct ib_gid_attr *attr, void **context);
@@ -482,6 +485,7 @@ void hyv_iw_rem_ref(struct ib_qp *ib);
 
 /* ibdev.c */
 void hyv_ibdev_look(struct hyv_dev *hyv, u32 slot);
+void hyv_ibdev_read_gids(struct hyv_dev *hyv, u32 slot);
 void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 slot);
 
 /* the verbs, as struct ib_device_ops has them */
