@@ -52,6 +52,9 @@ void print_show(const json_t *vm);
 /** print_limits() - the limits in the answer to "show" or "limit" */
 void print_limits(const json_t *vm);
 
+/** print_gids() - the answer to "gid" */
+void print_gids(const json_t *vm);
+
 /** print_stats() - the answer to "stats"; @before: an earlier one, for rates over @seconds, or NULL */
 void print_stats(const json_t *stats, const json_t *before, double seconds);
 

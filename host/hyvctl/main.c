@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * hyvctl, the operator's tool: what VMs have and do on this host's RDMA devices, their limits, and
- * giving them devices and taking them away. It asks each VM's hyvd over its control socket; all it knows
+ * giving them devices and addresses and taking them away. It asks each VM's hyvd over its control socket; all it knows
  * is in the answers.
  */
 #include <argp.h>
@@ -161,6 +161,36 @@ static enum exit_code detach(const struct options *opt)
 		    "detached");
 }
 
+/* show the GIDs, or have an address added or removed */
+static enum exit_code gid(const struct options *opt)
+{
+	const char *change = opt->num_words == 5 ? opt->words[2] : NULL;
+	bool is_added = change && !strcmp(change, "add");
+	json_t *ask, *answer;
+	enum exit_code code;
+
+	if (opt->num_words != 2 && (!change || (!is_added && strcmp(change, "del")))) {
+		fputs("hyvctl: what to do with a GID is 'add DEVICE GID' or 'del DEVICE GID'\n",
+		      stderr);
+		return (enum exit_code)argp_err_exit_status;
+	}
+	ask = request("gid");
+	if (change) {
+		json_object_set_new(ask, "device", json_string(opt->words[3]));
+		json_object_set_new(ask, change, json_string(opt->words[4]));
+	}
+	code = client_ask(opt->dir, opt->words[1], PATIENTLY, ask, &answer);
+	if (code == EXIT_OK && opt->json)
+		print_json(answer);
+	else if (code == EXIT_OK && change)
+		printf("%s: %s %s %s\n", opt->words[1], opt->words[4],
+		       is_added ? "added to" : "removed from", opt->words[3]);
+	else if (code == EXIT_OK)
+		print_gids(answer);
+	json_decref(answer);
+	return code;
+}
+
 static enum exit_code watch(const struct options *opt)
 {
 	struct timespec pause = { (time_t)opt->interval,
@@ -261,9 +291,11 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "list", 1, 1, list },	  { "show", 2, 2, show },	{ "stats", 2, 2, stats },
-	{ "limit", 2, 0, limit }, { "attach", 3, 3, attach },	{ "detach", 3, 3, detach },
-	{ "watch", 2, 2, watch }, { "metrics", 1, 1, metrics }, { "recover", 2, 2, recover_vm },
+	{ "list", 1, 1, list },	      { "show", 2, 2, show },
+	{ "stats", 2, 2, stats },     { "limit", 2, 0, limit },
+	{ "attach", 3, 3, attach },   { "detach", 3, 3, detach },
+	{ "gid", 2, 5, gid },	      { "watch", 2, 2, watch },
+	{ "metrics", 1, 1, metrics }, { "recover", 2, 2, recover_vm },
 };
 
 enum { OPT_DIR = 256, OPT_OUTPUT, OPT_OBJECTS, OPT_FORCE };
@@ -357,7 +389,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_NO_ARGS:
 		argp_error(
 			state,
-			"a command is missing: list, show, stats, limit, attach, detach, watch, metrics or recover");
+			"a command is missing: list, show, stats, limit, attach, detach, gid, watch, metrics or recover");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -368,8 +400,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp parser = {
 	.options = option_table,
 	.parser = parse_option,
-	.args_doc = "list\nshow VM\nstats VM\nlimit VM [NAME=VALUE...]\nattach VM DEVICE\n"
-		    "detach VM DEVICE\nwatch VM\nmetrics\nrecover VM --qmp=SOCKET",
+	.args_doc =
+		"list\nshow VM\nstats VM\nlimit VM [NAME=VALUE...]\nattach VM DEVICE\n"
+		"detach VM DEVICE\ngid VM [add|del DEVICE GID]\nwatch VM\nmetrics\nrecover VM --qmp=SOCKET",
 	.doc = "See and limit what virtual machines have on this host's RDMA devices, give them\n"
 	       "devices and take them away.\v"
 	       "VM is the name of one, or its control socket's path. Commands:\n"
@@ -379,6 +412,8 @@ static const struct argp parser = {
 	       "  limit    show its limits, or change them: a number with suffix K, M or G, or none\n"
 	       "  attach   give it one more of this host's RDMA devices while it runs\n"
 	       "  detach   take one away; it is told, as if one were unplugged\n"
+	       "  gid      show the devices' GIDs and which it may use, or give or take one: an IP\n"
+	       "           address on the device's netdev, or its GID\n"
 	       "  watch    limits and operations per second, again and again\n"
 	       "  metrics  all VMs' numbers for Prometheus\n"
 	       "  recover  after a hyvd's death: plug QEMU's device again for the new one\n"

@@ -160,6 +160,8 @@ static void print_array(const json_t *array, const char *headings)
 				add_cell(row, "%s", json_string_value(value));
 			else if (json_is_null(value))
 				add_cell(row, "-");
+			else if (json_is_boolean(value))
+				add_cell(row, json_is_true(value) ? "yes" : "no");
 			else
 				add_cell(row, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 		}
@@ -192,6 +194,12 @@ void print_show(const json_t *vm)
 		putchar('\n');
 		print_array(objects, "OBJECT <TYPE CONTEXT HANDLE");
 	}
+}
+
+void print_gids(const json_t *vm)
+{
+	print_array(json_object_get(vm, "gids"),
+		    "<DEVICE PORT INDEX <GID <TYPE <ALLOWED <PRESENT <ADDRESS");
 }
 
 /* bound, in microseconds, that @part of all operations took less than; 0 when they took longer than any */

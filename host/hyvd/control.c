@@ -9,11 +9,14 @@
  *   {"cmd": "limit", "set": {"qps": "100"}}   limits, values as in the configuration file
  *   {"cmd": "attach", "device": "rxe1", "addresses": ["10.9.1.11/24"]}
  *   {"cmd": "detach", "device": "rxe1", "force": true}
+ *   {"cmd": "gid"}                            the devices' GIDs, and which are the VM's
+ *   {"cmd": "gid", "device": "rxe1", "add": "10.9.1.12/24"}, or "del"
  *
  * An answer has "ok": true and what was asked for, or "ok": false and "error". Who may open the socket
  * may do all this. It runs on the event loop and never waits: a client that does not read its answer
- * is not read from either, nor is one that attaches or detaches, which is answered when that is done.
+ * is not read from either, nor is one that changes devices or GIDs, which is answered when that is done.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -21,8 +24,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <rdma/ib_user_ioctl_verbs.h>
 #include "context.h"
 #include "control.h"
+#include "gidwatch.h"
 #include "hotplug.h"
 #include "log.h"
 #include "options.h"
@@ -284,6 +289,88 @@ static json_t *detach(struct client *client, const json_t *request, const char *
 	return NULL;
 }
 
+static const char *gid_type_name(const struct device *dev, uint32_t type)
+{
+	if (device_is_iwarp(dev))
+		return "iWARP";
+	return type == IB_UVERBS_GID_TYPE_ROCE_V2 ? "RoCE v2" :
+	       type == IB_UVERBS_GID_TYPE_ROCE_V1 ? "RoCE v1" :
+						    "IB";
+}
+
+/* @entry: of the host's table, or NULL; @address: of the VM, or NULL */
+static json_t *show_gid(const struct device *dev, const struct ib_uverbs_gid_entry *entry,
+			const struct address *address)
+{
+	char gid[INET6_ADDRSTRLEN], ip[GID_TEXT_LEN], text[GID_TEXT_LEN + 4] = "";
+	/* of an iWARP device they are no addresses, of one without addresses the VM has all */
+	bool is_allowed = address || device_is_iwarp(dev) || !dev->has_addresses;
+
+	inet_ntop(AF_INET6, entry ? (const void *)entry->gid : address->gid, gid, sizeof(gid));
+	if (address) {
+		gid_print(address->gid, ip);
+		snprintf(text, sizeof(text), "%s/%u", ip, address->prefix_len);
+	}
+	return json_pack("{s:s, s:o, s:o, s:s, s:s?, s:b, s:b, s:s?}", "device", dev->name, "port",
+			 entry ? json_integer(entry->port_num) : json_null(), "index",
+			 entry ? json_integer(entry->gid_index) : json_null(), "gid", gid, "type",
+			 entry ? gid_type_name(dev, entry->gid_type) : NULL, "allowed", is_allowed,
+			 "present", !address || entry || address->is_there, "address",
+			 address ? text : NULL);
+}
+
+static void show_gids_of(struct vm *vm, const struct device *dev, json_t *all)
+{
+	struct address addresses[VM_MAX_ADDRESSES];
+	unsigned int num_addresses = gid_addresses(vm, dev, addresses), i;
+	bool is_shown[VM_MAX_ADDRESSES] = { false };
+	struct ib_uverbs_gid_entry *entries = NULL;
+	int num = gid_read_table(dev, &entries), e;
+
+	for (e = 0; e < num; e++) {
+		for (i = 0; i < num_addresses; i++)
+			if (!memcmp(addresses[i].gid, entries[e].gid, sizeof(addresses[i].gid)))
+				break;
+		if (i < num_addresses)
+			is_shown[i] = true;
+		json_array_append_new(
+			all, show_gid(dev, &entries[e], i < num_addresses ? &addresses[i] : NULL));
+	}
+	free(entries);
+	for (i = 0; i < num_addresses; i++)
+		if (!is_shown[i])
+			json_array_append_new(all, show_gid(dev, NULL, &addresses[i]));
+}
+
+static json_t *gid(struct client *client, const json_t *request, const char **error)
+{
+	const char *add = json_string_value(json_object_get(request, "add"));
+	const char *del = json_string_value(json_object_get(request, "del"));
+	struct gidwatch_change change = {
+		.device = json_string_value(json_object_get(request, "device")),
+		.address = add ? add : del,
+		.is_added = add,
+	};
+	struct vm *vm = client->control->vm;
+	static char why[512]; /* until it is in the answer, which is next */
+	json_t *all;
+	unsigned int i;
+
+	if (json_object_size(request) == 1) {
+		all = json_array();
+		for (i = 0; i < HYV_MAX_DEVICES; i++)
+			if (vm->devices[i])
+				show_gids_of(vm, vm->devices[i], all);
+		return json_pack("{s:s, s:o}", "name", vm->name, "gids", all);
+	}
+	*error = "'device' is the name of one; 'add' or 'del' is an IP address or a GID";
+	if (!change.device || !add == !del)
+		return NULL;
+	*error = why;
+	client->is_waiting = !gidwatch_change(vm->gidwatch, &change, client->id, why, sizeof(why));
+	return NULL;
+}
+
 /** struct command - @exec: its answer, or NULL and @error unless the client waits */
 struct command {
 	const char *name;
@@ -292,7 +379,7 @@ struct command {
 
 static const struct command commands[] = {
 	{ "show", show },     { "stats", stats },   { "limit", limit },
-	{ "attach", attach }, { "detach", detach },
+	{ "attach", attach }, { "detach", detach }, { "gid", gid },
 };
 
 static json_t *exec(struct client *client, const json_t *request, const char **error)
@@ -304,7 +391,8 @@ static json_t *exec(struct client *client, const json_t *request, const char **e
 	for (i = 0; name && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(name, commands[i].name))
 			return commands[i].exec(client, request, error);
-	*error = "there is no such command: 'show', 'stats', 'limit', 'attach' and 'detach' are";
+	*error =
+		"there is no such command: 'show', 'stats', 'limit', 'attach', 'detach' and 'gid' are";
 	return NULL;
 }
 

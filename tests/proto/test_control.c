@@ -23,6 +23,7 @@
 #include <cmocka.h>
 #include "context.h"
 #include "control.h"
+#include "gidwatch.h"
 #include "hotplug.h"
 #include "vm.h"
 
@@ -84,6 +85,41 @@ const char *__wrap_hotplug_going(const struct hotplug *hotplug, unsigned int i)
 {
 	(void)hotplug;
 	return i ? NULL : going;
+}
+
+/* ---- instead of gidwatch.c and gid.c ---- */
+
+int __wrap_gidwatch_change(struct gidwatch *watch, const struct gidwatch_change *change,
+			   uint64_t client, char *why, size_t why_len);
+int __wrap_gidwatch_change(struct gidwatch *watch, const struct gidwatch_change *change,
+			   uint64_t client, char *why, size_t why_len)
+{
+	(void)watch;
+	snprintf(asked, sizeof(asked), "%s %s %s", change->is_added ? "add" : "del", change->device,
+		 change->address);
+	asker = client;
+	if (!refusal)
+		return 0;
+	snprintf(why, why_len, "%s", refusal);
+	return -EADDRNOTAVAIL;
+}
+
+static const uint8_t own[16] = { [10] = 0xff, [11] = 0xff, 10, 9, 0, 11 };
+
+int __wrap_gid_read_table(const struct device *dev, struct ib_uverbs_gid_entry **out);
+int __wrap_gid_read_table(const struct device *dev, struct ib_uverbs_gid_entry **out)
+{
+	struct ib_uverbs_gid_entry *entries = calloc(2, sizeof(*entries));
+
+	entries[0] = (struct ib_uverbs_gid_entry){ .gid_index = 1,
+						   .port_num = 1,
+						   .gid_type = IB_UVERBS_GID_TYPE_ROCE_V2 };
+	memcpy(entries[0].gid, own, 16);
+	entries[1] = entries[0];
+	entries[1].gid_index = 2;
+	((uint8_t *)entries[1].gid)[15]++;
+	*out = entries;
+	return strcmp(dev->name, "rxe0") ? 0 : 2;
 }
 
 static int setup(void **state)
@@ -334,6 +370,54 @@ static void wrong_attaches_are_refused(void **state)
 	close(fd);
 }
 
+static void gid_tells_whose_they_are(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f), index, allowed, present;
+	json_t *answer, *gids;
+	const char *gid, *type, *address;
+
+	f->device.has_addresses = true;
+	f->vm.num_addresses = 2;
+	f->vm.addresses[0] =
+		(struct address){ .prefix_len = 24, .device = &f->device, .is_there = true };
+	memcpy(f->vm.addresses[0].gid, own, 16);
+	f->vm.addresses[1] = (struct address){ .gid = { 0xfd, [15] = 1 },
+					       .prefix_len = 64,
+					       .device = &f->device };
+	answer = ask(f, fd, "{\"cmd\":\"gid\"}\n");
+	gids = json_object_get(answer, "gids");
+	assert_int_equal(json_array_size(gids), 3);
+	assert_int_equal(json_unpack(json_array_get(gids, 0), "{s:i, s:s, s:s, s:b, s:b, s:s}",
+				     "index", &index, "gid", &gid, "type", &type, "allowed",
+				     &allowed, "present", &present, "address", &address),
+			 0);
+	assert_int_equal(index, 1);
+	assert_string_equal(gid, "::ffff:10.9.0.11");
+	assert_string_equal(type, "RoCE v2");
+	assert_true(allowed && present);
+	assert_string_equal(address, "10.9.0.11/24");
+	assert_int_equal(json_unpack(json_array_get(gids, 1), "{s:s, s:b, s:n}", "gid", &gid,
+				     "allowed", &allowed, "address"),
+			 0);
+	assert_string_equal(gid, "::ffff:10.9.0.12");
+	assert_false(allowed);
+	assert_int_equal(json_unpack(json_array_get(gids, 2), "{s:n, s:b, s:b, s:s}", "index",
+				     "allowed", &allowed, "present", &present, "address", &address),
+			 0);
+	assert_true(allowed);
+	assert_false(present);
+	assert_string_equal(address, "fd00::1/64");
+	json_decref(answer);
+	refused(f, fd, "{\"cmd\":\"gid\",\"device\":\"rxe0\"}\n", "'add' or 'del'");
+	refused(f, fd, "{\"cmd\":\"gid\",\"add\":\"10.9.0.5\"}\n", "'device' is");
+	refused(f, fd, "{\"cmd\":\"gid\",\"device\":\"rxe0\",\"add\":\"a\",\"del\":\"b\"}\n",
+		"'add' or 'del'");
+	refused(f, fd, "{\"cmd\":\"gid\",\"device\":\"rxe0\",\"add\":1}\n", "'add' or 'del'");
+	assert_int_equal(asker, 0);
+	close(fd);
+}
+
 static void nonsense_is_answered_and_the_next_request_too(void **state)
 {
 	static const char *const bad[] = {
@@ -534,6 +618,38 @@ static void hyvctl_attaches_and_detaches(void **state)
 	assert_int_equal(hyvctl(f, "detach vm1 rxe0 rxe1"), 64);
 }
 
+static void hyvctl_shows_and_changes_gids(void **state)
+{
+	struct fixture *f = *state;
+	json_t *json;
+
+	assert_int_equal(hyvctl(f, "gid vm1"),
+			 0); /* of a device without addresses all are the VM's */
+	prints("rxe0       1      1  ::ffff:10.9.0.11  RoCE v2  yes      yes      -\n");
+	prints("rxe0       1      2  ::ffff:10.9.0.12  RoCE v2  yes      yes      -\n");
+	f->device.has_addresses = true;
+	assert_int_equal(hyvctl(f, "gid vm1"), 0);
+	prints("rxe0       1      1  ::ffff:10.9.0.11  RoCE v2  no       yes      -\n");
+	assert_int_equal(hyvctl(f, "gid vm1 --json"), 0);
+	json = json_loads(out, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(json, "gids")), 2);
+	json_decref(json);
+	assert_int_equal(hyvctl(f, "gid vm1 add rxe0 10.9.0.12/24"), 0);
+	assert_string_equal(asked, "add rxe0 10.9.0.12/24");
+	assert_string_equal(out, "vm1: 10.9.0.12/24 added to rxe0\n");
+	assert_int_equal(hyvctl(f, "gid vm1 del rxe0 ::ffff:10.9.0.12"), 0);
+	assert_string_equal(asked, "del rxe0 ::ffff:10.9.0.12");
+	assert_string_equal(out, "vm1: ::ffff:10.9.0.12 removed from rxe0\n");
+	refusal = "it is not there";
+	assert_int_equal(hyvctl(f, "gid vm1 add rxe0 10.9.0.13"), 1);
+	prints("vm1: it is not there\n");
+	assert_int_equal(hyvctl(f, "gid vm2"), 2);
+	assert_int_equal(hyvctl(f, "gid"), 64);
+	assert_int_equal(hyvctl(f, "gid vm1 add rxe0"), 64);
+	assert_int_equal(hyvctl(f, "gid vm1 mul rxe0 10.9.0.13"), 64);
+	prints("'add DEVICE GID'");
+}
+
 static void hyvctl_writes_metrics(void **state)
 {
 	struct fixture *f = *state;
@@ -619,6 +735,7 @@ int main(void)
 		control_test(an_attach_is_answered_when_it_is_done),
 		control_test(a_client_that_goes_while_it_waits_is_forgotten),
 		control_test(wrong_attaches_are_refused),
+		control_test(gid_tells_whose_they_are),
 		control_test(without_a_file_for_a_client_nobody_spins),
 		control_test(nonsense_is_answered_and_the_next_request_too),
 		control_test(lines_may_come_in_pieces_or_several_at_once),
@@ -629,6 +746,7 @@ int main(void)
 		control_test(hyvctl_prints_json),
 		control_test(hyvctl_sets_limits),
 		control_test(hyvctl_attaches_and_detaches),
+		control_test(hyvctl_shows_and_changes_gids),
 		control_test(hyvctl_writes_metrics),
 		control_test(hyvctl_tells_errors_by_its_exit_code),
 	};
