@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gid_use INDEX [hold]: prints how it goes to use that GID as source of a queue pair and of an address
+ * handle. With "hold" the queue pair, connected to itself, then writes ten times a second until that
+ * fails, or for HOLD_SECONDS, and prints how it ends.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include "rdma.h"
+
+#define HOLD_SECONDS 30
+
+static uint8_t buf[128];
+
+static const char *name_of(int error)
+{
+	return error ? strerrorname_np(error) : "success";
+}
+
+static void hold(struct ibv_qp *qp, struct ibv_mr *mr)
+{
+	enum ibv_wc_status status = IBV_WC_SUCCESS;
+	double end = seconds() + HOLD_SECONDS;
+	int i;
+
+	for (i = 0; status == IBV_WC_SUCCESS && seconds() < end; i++) {
+		post(qp, IBV_WR_RDMA_WRITE, mr, buf, 64, (uintptr_t)buf + 64, mr->rkey);
+		status = wait_cqe(qp->send_cq);
+		if (!i)
+			printf("first write: %s\n", ibv_wc_status_str(status));
+		usleep(100000);
+	}
+	printf("last write: %s\n", ibv_wc_status_str(status));
+}
+
+int main(int argc, char **argv)
+{
+	struct ibv_qp_attr attr;
+	union ibv_gid gid = { 0 };
+	struct ibv_cq *cq;
+	struct ibv_ah *ah;
+	struct ibv_qp *qp;
+	struct ibv_mr *mr;
+	struct rdma r;
+	int mask, err;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "hold")))
+		die("usage: gid_use INDEX [hold]");
+	rdma_open(&r, device_option());
+	r.gid_index = (uint8_t)number(argv[1], UINT8_MAX);
+	if (!ibv_query_gid(r.ctx, PORT, r.gid_index, &gid) && gid.global.interface_id)
+		r.gid = gid; /* to where it comes from; or to any */
+	cq = make_cq(&r, 4);
+	qp = make_qp(&r, cq, 2);
+	mr = make_mr(&r, buf, sizeof(buf), ALL_ACCESS);
+	mask = qp_init_attr(&attr);
+	need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to INIT");
+	mask = qp_rtr_attr(&attr, &r, qp->qp_num);
+	ah = ibv_create_ah(r.pd, &attr.ah_attr);
+	printf("create_ah: %s\n", name_of(ah ? 0 : errno));
+	err = ibv_modify_qp(qp, &attr, mask);
+	printf("modify_qp: %s\n", name_of(err));
+	if (!err && argc == 3) {
+		mask = qp_rts_attr(&attr);
+		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to RTS");
+		hold(qp, mr);
+	}
+	need(!ah || !ibv_destroy_ah(ah), "destroy_ah");
+	need(!ibv_destroy_qp(qp) && !ibv_dereg_mr(mr) && !ibv_destroy_cq(cq), "destroying");
+	rdma_close(&r);
+	return err != 0;
+}
