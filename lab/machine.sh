@@ -27,7 +27,7 @@ push() {
 		mkdir -p "$OUT/$k" "$L/share/$k"
 		rsync -a --delete "$OUT/$k/" "$L/share/$k/"
 	done
-	cp -p "$TREE/guest/hyv-addresses" "$L/share/bin/"
+	cp -p "$TREE"/guest/hyv-{addresses,mtrr} "$L/share/bin/"
 	cp -p "$TREE/guest/90-hyv.rules" "$L/share/"
 	rsync -a --delete "$TREE/packaging/libvirt" "$L/share/"
 	for d in "$OUT/bin" "$OUT/user"; do

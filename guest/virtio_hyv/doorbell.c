@@ -38,7 +38,7 @@ int hyv_doorbell_init(struct hyv_dev *hyv)
 		return -ENOMEM;
 	if (!is_cached(hyv->doorbells))
 		dev_warn(&hyv->vdev->dev,
-			 "the firmware has forbidden to cache the window: queues will be slow; give the VM processors without MTRRs (-cpu host,-mtrr)\n");
+			 "the firmware's MTRRs forbid to cache the window: queues will be slow; unload the module, run hyv-mtrr, load it again\n");
 	if (hyv_doorbell_alive(hyv))
 		return 0;
 	memunmap(hyv->doorbells);
