@@ -80,6 +80,14 @@ static void queue(struct hyv_cm *cm, unsigned long delay)
 		refcount_dec(&cm->ref); /* was queued; never the last one */
 }
 
+/* the same, but one that is queued already stays where it is */
+static void queue_at_latest(struct hyv_cm *cm, unsigned long delay)
+{
+	refcount_inc(&cm->ref);
+	if (!queue_delayed_work(cm->dev->hyv->wq, &cm->work, delay))
+		refcount_dec(&cm->ref);
+}
+
 /**
  * hyv_cm_notify() - the host has something to tell
  * @cm: of this
@@ -368,7 +376,7 @@ static void hear(struct hyv_cm *cm, enum hyv_cm_state state)
 /* @cm is locked; @state: what it is. Return: false when it has to be queued again first */
 static bool step(struct hyv_cm *cm, enum hyv_cm_state state)
 {
-	if (cm->question && completion_done(&cm->question->over))
+	if (cm->question && hyv_cmd_is_over(cm->question))
 		hear(cm, state);
 	else if (!cm->question && READ_ONCE(cm->has_news))
 		ask(cm);
@@ -403,11 +411,8 @@ static void ask_host(struct work_struct *work)
 		end(cm, -ECONNRESET, NULL);
 	while ((state = READ_ONCE(cm->state)) != HYV_CM_STATE_OVER && step(cm, state))
 		cond_resched();
-	if (is_waited_for(cm)) {
-		refcount_inc(&cm->ref);
-		if (!queue_delayed_work(cm->dev->hyv->wq, &cm->work, LOOK_INTERVAL))
-			refcount_dec(&cm->ref); /* is queued already, and sooner */
-	}
+	if (is_waited_for(cm))
+		queue_at_latest(cm, LOOK_INTERVAL);
 	mutex_unlock(&cm->lock);
 	cm_put(cm);
 }
@@ -721,7 +726,7 @@ static void limit_requests(struct hyv_ibdev *dev, u64 listener)
 	spin_lock(&dev->cm_lock);
 	list_for_each_entry(cm, &dev->cms, link)
 		if (cm->listener == listener && READ_ONCE(cm->state) == HYV_CM_STATE_REQUESTED)
-			queue(cm, REQUEST_PATIENCE);
+			queue_at_latest(cm, REQUEST_PATIENCE);
 	spin_unlock(&dev->cm_lock);
 }
 
@@ -739,11 +744,12 @@ int hyv_iw_destroy_listen(struct iw_cm_id *iw)
 	hyv_event_remove(dev->hyv, &cm->object);
 	/* not locked: the work item holds the lock while there are requests */
 	WRITE_ONCE(cm->state, HYV_CM_STATE_OVER);
-	if (cancel_delayed_work_sync(&cm->work))
-		cm_put(cm);
 	mutex_lock(&cm->lock);
 	drop_question(cm);
 	mutex_unlock(&cm->lock);
+	/* now that nobody queues it: what is queued meanwhile would not be, and keep its reference */
+	if (cancel_delayed_work_sync(&cm->work))
+		cm_put(cm);
 	limit_requests(dev, cm->object.id);
 	hyv_cmd_destroy(iw->device, HYV_OP_CM_DESTROY, cm->object.id, NULL);
 	cm_put(cm);

@@ -122,9 +122,9 @@ static void finish(struct hyv_cmd *cmd, int status)
 {
 	cmd->status = status;
 	cmd->done = true;
-	complete(&cmd->over);
 	if (cmd->asker)
 		hyv_cm_answered(cmd->asker);
+	complete(&cmd->over);	/* the last touch: who waits may free it */
 }
 
 /* puts a command on its way; never fails, since a command that finds no way is over with -EIO */
@@ -211,13 +211,29 @@ int hyv_cmd_call(struct hyv_cmd *cmd)
  * @cmd: filled command; the caller keeps its reference
  * @asker: who is told, by hyv_cm_answered(); stays until then or until hyv_cmd_abandon()
  *
- * Does not sleep. When @cmd.over is complete, so is the answer, and @cmd.status is what
- * hyv_cmd_call() returns.
+ * Does not sleep. When hyv_cmd_is_over(), @cmd.status is what hyv_cmd_call() returns.
  */
 void hyv_cmd_ask(struct hyv_cmd *cmd, struct hyv_cm *asker)
 {
 	cmd->asker = asker;
 	submit(cmd);
+}
+
+/**
+ * hyv_cmd_is_over() - whether the answer is there, or will never be
+ * @cmd: of hyv_cmd_ask()
+ *
+ * Does not sleep. Return: true when nobody else touches @cmd any more.
+ */
+bool hyv_cmd_is_over(struct hyv_cmd *cmd)
+{
+	unsigned long flags;
+	bool done;
+
+	spin_lock_irqsave(&cmd->hyv->lock, flags);
+	done = cmd->done;
+	spin_unlock_irqrestore(&cmd->hyv->lock, flags);
+	return done;
 }
 
 /**

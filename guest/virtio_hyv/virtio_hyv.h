@@ -411,6 +411,7 @@ struct hyv_cmd *hyv_cmd_alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in,
 void hyv_cmd_put(struct hyv_cmd *cmd);
 int hyv_cmd_call(struct hyv_cmd *cmd);
 void hyv_cmd_ask(struct hyv_cmd *cmd, struct hyv_cm *asker);
+bool hyv_cmd_is_over(struct hyv_cmd *cmd);
 void hyv_cmd_abandon(struct hyv_cmd *cmd);
 void hyv_cmd_post(struct hyv_cmd *cmd);
 void hyv_cmd_undo(struct hyv_cmd *cmd);

@@ -414,7 +414,8 @@ static void connect_first(struct cm *cm)
 	struct qp *qp = id->qp;
 	int ret;
 
-	if (!qp) {
+	/* one that has no reference left waits for our lock, in cm_forget_qp() */
+	if (!qp || !obj_try_get(cm->vm->objtab, &qp->obj)) {
 		end(cm, id, -ENOTCONN);
 		return;
 	}
@@ -422,7 +423,6 @@ static void connect_first(struct cm *cm)
 	id->state = CM_CONNECTING;
 	id->is_connecting = true;
 	id->connector = pthread_self();
-	obj_get(cm->vm->objtab, &qp->obj);
 	do {
 		pthread_mutex_unlock(&cm->lock);
 		ret = ucma_connect(cm->fd, id->host_ids[0], &param);

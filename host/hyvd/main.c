@@ -312,7 +312,11 @@ static int serve(struct vm *vm, bool may_sleep)
 	if (num_ready > 0 && files[0].revents) {
 		doorbell_wake(vm->doorbell);
 		doorbell_poll(vm->doorbell);
-		vu_dev_kicked(vm->vu, HYV_VQ_DOORBELL); /* it was heard, which can wait */
+		/*
+		 * What is read here has been heard, so it can wait. A notification that came
+		 * meanwhile is lost by that, but on_kick() wakes once more.
+		 */
+		vu_dev_kicked(vm->vu, HYV_VQ_DOORBELL);
 	}
 	if (num_ready > 0 && files[1].revents)
 		ret = sd_event_wait(vm->loop, 0);

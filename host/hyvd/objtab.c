@@ -127,6 +127,17 @@ void obj_get(struct objtab *tab, struct obj *obj)
 	pthread_mutex_unlock(&tab->lock);
 }
 
+bool obj_try_get(struct objtab *tab, struct obj *obj)
+{
+	bool is_alive;
+
+	pthread_mutex_lock(&tab->lock);
+	is_alive = obj->refs;
+	obj->refs += is_alive;
+	pthread_mutex_unlock(&tab->lock);
+	return is_alive;
+}
+
 void obj_put(struct objtab *tab, struct obj *obj)
 {
 	struct context *context = obj->type == OBJ_CONTEXT ? NULL : obj->context;

@@ -113,6 +113,12 @@ int objtab_publish(struct objtab *tab, struct obj *obj);
 struct obj *objtab_get(struct objtab *tab, uint64_t id, enum obj_type type);
 
 void obj_get(struct objtab *tab, struct obj *obj);
+
+/**
+ * obj_try_get() - for who does not know whether the object still has a reference, but that its
+ * memory stays. Return: whether there is one, and one more now
+ */
+bool obj_try_get(struct objtab *tab, struct obj *obj);
 void obj_put(struct objtab *tab, struct obj *obj);
 
 /** objtab_is_published() - Return: whether the guest can name @obj, to which the caller has access */
