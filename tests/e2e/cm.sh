@@ -190,7 +190,9 @@ check "guest 1's process is killed: guest 2 is told" peer_killed guest 1 pkill -
 check "nothing is left on the host" baseline_check 60
 check "it is killed while its daemon stands still" peer_killed frozen 1 killed_at_once 1
 check "nothing is left on the host" baseline_check 60
-check "guest 1's module is removed: guest 2 is told" peer_killed guest 1 rmmod virtio_hyv
+# silent first: what is posted to siw's queue pairs after they were flushed stays there for ever, natively too, and rping's client waits for it
+check "guest 1's module is removed: guest 2 is told" peer_killed eval \
+	'guest 1 pkill -STOP -x rping && sleep 1 && guest 1 rmmod virtio_hyv && guest 1 pkill -KILL -x rping'
 check "it comes back" guest_hyv_up 1
 check "and connects" connect 1 2 rping -s -C 3 -V -- rping -c -a "$(rdma_ip 1)" -C 3 -V
 check "nothing is left on the host" baseline_check 60
