@@ -10,8 +10,9 @@
 #   guest_ip N: N's address on the ordinary network (no RDMA), 254 for the host's
 #   baseline_save       baseline_check [SECONDS]
 
-# HYV_KERNEL: the host's kernel, short; HYV_GUEST_KERNEL: the guests'; HYV_GUESTS: how many; HYV_LONG: not empty for full counts; RESULTS: the scenario's directory.
-RUN=/run/hyv
+# HYV_KERNEL: the host's kernel, short; HYV_GUEST_KERNEL: the guests'; HYV_GUESTS: how many; HYV_LONG: not empty for full counts; HYV_SYSTEMD: what the
+# kernels of machines with systemd are told; RESULTS: the scenario's directory.
+RUN=/run/lab
 # An emulated host runs a guest's XSETBV without telling KVM, and the guest's kernel would complain of what CPUID then says. And its
 # processors have 40 address bits: firmware would put 64-bit BARs into the last GiB below 1 TiB, which AMD reserves, and Linux plugs none there.
 HYV_CPU=host
@@ -91,7 +92,7 @@ gone() { ! alive "$1" || [[ $(ps -o stat= -p "$1") == Z* ]]; }
 # commands, and a log of what the processor was at when it reset.
 guest_cmdline() {
 	echo "console=ttyS0 loglevel=5 panic=0 log_buf_len=1M mitigations=off cryptomgr.notests=1 no_timer_check tsc=reliable pci=noearly" \
-		"8250.nr_uarts=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$1 hyv.kernel=$2"
+		"8250.nr_uarts=1 rcupdate.rcu_cpu_stall_timeout=300 hyv.role=guest$1 hyv.kernel=$2${HYV_SYSTEMD:+ $HYV_SYSTEMD}"
 }
 guest_options() {
 	printf '%s\n' -drive file=/dev/vda,if=virtio,format=raw,readonly=on,file.locking=off \

@@ -30,6 +30,8 @@ push() {
 	cp -p "$TREE"/guest/hyv-{addresses,mtrr} "$L/share/bin/"
 	cp -p "$TREE/guest/90-hyv.rules" "$L/share/"
 	rsync -a --delete "$TREE/packaging/libvirt" "$L/share/"
+	mkdir -p "$OUT/deb"
+	rsync -a --delete "$OUT/deb" "$L/share/"
 	for d in "$OUT/bin" "$OUT/user"; do
 		[[ ! -d $d ]] || find "$d" -type f -executable ! -name '*.so*' ! -path '*/meson-*' -exec cp -p --remove-destination -t "$L/share/bin" {} +
 	done

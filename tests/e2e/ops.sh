@@ -24,10 +24,10 @@ attr() { guest "$1" ibv_devinfo -v </dev/null | awk -v a="$2:" '$1 == a {print $
 wrong_configuration() {
 	local code=0
 	printf 'devices:\n- rxe0\n- rxe9\nlimits:\n  qps: many\n  tea: 1\n' >"$RUN/bad.yaml"
-	rm -f "$RUN/bad.sock"
+	mkdir -p /run/hyv && rm -f /run/hyv/bad.*
 	hyvd --config "$RUN/bad.yaml" >"$RUN/out" 2>&1 </dev/null || code=$?
 	equal $code 78 && says_all "$RUN/out" 'bad.yaml:3: .*rxe9.*there are: rxe0 \(' 'bad.yaml:5: .*many' 'bad.yaml:6: .*tea.*qps' &&
-		not test -e "$RUN/bad.sock" && not test -e "$RUN/bad.ctl"
+		not compgen -G "/run/hyv/bad.*"
 }
 original_form() {
 	cat /sys/class/infiniband/rxe0/node_guid >"$RUN/guids" && hyvd --check --config "$RUN/guids" && sed -i s/^./g/ "$RUN/guids" &&
