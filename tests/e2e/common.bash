@@ -98,6 +98,20 @@ connect() {
 	return $code
 }
 
+# guest_traffic N: verbs_traffic in guest N, in the background, until data has passed. It ends with the device.
+guest_traffic() {
+	rm -f "$RUN/traffic-$1.code"
+	{
+		guest "$1" verbs_traffic
+		echo $? >"$RUN/traffic-$1.code"
+	} </dev/null >"$RUN/traffic-$1" 2>&1 &
+	wait_for 60 grep -q '^running' "$RUN/traffic-$1"
+}
+# guest_traffic_ends N: it was told that the device is gone, got errors and no hang
+guest_traffic_ends() {
+	wait_for 60 test -s "$RUN/traffic-$1.code" && [[ $(<"$RUN/traffic-$1.code") == 0 ]] || { cat "$RUN/traffic-$1"; return 1; }
+}
+
 not() { ! "$@"; }
 equal() { [[ $1 == "$2" ]] || { echo "got '$1', wanted '$2'"; return 1; }; }
 says() { grep -E -e "$2" "$1" || { cat "$1"; return 1; }; }	# says FILE REGEX

@@ -38,19 +38,6 @@ qmp() {
 	PYTHON
 }
 
-# traffic: verbs_traffic in the guest, in the background, until data has passed
-traffic() {
-	rm -f "$RUN/traffic.code"
-	{
-		guest 1 verbs_traffic
-		echo $? >"$RUN/traffic.code"
-	} </dev/null >"$RUN/traffic" 2>&1 &
-	wait_for 60 grep -q '^running' "$RUN/traffic"
-}
-# ended_well: it was told that the device is gone, got errors and no hang
-ended_well() {
-	wait_for 60 test -s "$RUN/traffic.code" && [[ $(<"$RUN/traffic.code") == 0 ]] || { cat "$RUN/traffic"; return 1; }
-}
 device_gone() { not guest 1 test -e /sys/class/infiniband/hyv0; }
 unplugged() { guest 1 bash -c '! compgen -G "/sys/bus/virtio/drivers/virtio_hyv/virtio*"'; }
 # one_window: that of the new hyvd; QEMU has let go of the dead one's
@@ -71,17 +58,17 @@ cp "$RUN/baseline" "$RUN/baseline.bare"
 check "a guest is up, its device behind a root port" start || exit 1
 works "at first"
 check "a device that works is left alone" recover 1 'there is nothing to recover'
-check "traffic in the guest" traffic
+check "traffic in the guest" guest_traffic 1
 
 check "hyvd is killed" hyvd_kill 1
-check "the application is told, and ends" ended_well
+check "the application is told, and ends" guest_traffic_ends 1
 check "without a new hyvd nothing is changed" recover 2 'a new hyvd has to be started first'
 check "a new hyvd starts" daemon
 check "a dry run prints the commands" recover 0 '^\{"execute":"device_add",.*"id":"hyv1".*"bus":"rp1"' --dry-run
 check "the device is plugged again" recover 0 '^1: recovered in' --timeout 120
 works "recovered"
 baseline_save
-check "traffic in the guest" traffic
+check "traffic in the guest" guest_traffic 1
 check "its process is killed" guest 1 pkill -KILL -x verbs_traffic
 check "nothing of it is left" baseline_check
 

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves that the packages and the operator's guide are all that an operator needs: on a host and in a guest that systemd runs, packages are
+# installed, a VM is configured and started, and RDMA works, by the guide's own commands, which are taken from the installed guide. Errors of
+# a configuration are in the journal; a VM's hyvd starts and ends beside another's; a VM gets its device back after a death, and after a reboot
+# has it by itself; what was installed can be removed.
+#
+# The guest's module is not built in an emulated guest, which would take very long, but taken from where 'make deb' had DKMS build it; with
+# HYV_LONG it is built there. Modules that no part of this uses are hidden from depmod, which reads them all.
+#
+#   rxe0 on eth1, a dummy: host 10.9.0.1, vm1 .11 (guest 1), vm2 .12 (a hyvd without a guest)
+# lab: --guests 0 --timeout 3600 --systemd --packages dkms,linux-headers-6.12,linux-headers-7.3
+. /hyv/tests/e2e/common.bash
+
+# the_guide: from the package, into $RUN/guide
+the_guide() { dpkg-deb --fsys-tarfile /hyv/deb/hyvd_*.deb | tar -xO ./usr/share/doc/hyvd/OPERATOR.md.gz | zcat >"$RUN/guide"; }
+# guide REGEX: the guide's command that matches
+guide() { <"$RUN/guide" sed -n 's/^    //p' | sed -e ':a' -e '/\\$/{N;s/\\\n *//;ba' -e '}' -e 's/ *  # .*//' | grep -E -m1 -e "$1"; }
+# guided PLACE REGEX: done, where the packages are
+guided() {
+	local command
+	command=$(guide "$2") || { echo "the guide has no $2"; return 1; }
+	echo "$command"
+	on "$1" bash -c "cd /hyv/deb && $command" </dev/null
+}
+
+# ready PLACE: to have packages installed: with their documents, and without questions
+ready() {
+	on "$1" bash -ec '
+		[[ $(systemctl is-system-running --wait) == running ]] || { systemctl --failed; exit 1; }
+		rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap
+		echo "APT::Get::Assume-Yes \"true\";" >/etc/apt/apt.conf.d/lab
+		mkdir -p /run/modules
+		cd "/lib/modules/$(uname -r)/kernel"
+		cp -a --parents arch crypto lib net virt fs/{autofs,configfs,fuse} drivers/{infiniband/{core,sw,ulp},virtio,vhost,char} \
+			drivers/net/*.ko* drivers/scsi/{libiscsi,scsi_}*.ko* /run/modules
+		mount --bind /run/modules "$PWD"
+		for other in /lib/modules/*; do [[ $other == */$(uname -r) ]] || mount -t tmpfs none "$other"; done
+		depmod' </dev/null
+}
+# all that packages may change
+files() {
+	find / -xdev \( -path '/usr/src/linux-*' -o -path /usr/lib/python3 -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/log -o -path /var/cache/apt \
+		-o -path /tmp -o -path /var/tmp -o -path '/lib/modules/*/modules.*' -o -path '/usr/lib/modules/*/modules.*' \) -prune -o -printf '%p %y %m %U:%G %l\n'
+	find /run/hyv /run/systemd/system 2>/dev/null
+	getent passwd
+	getent group
+}
+
+journal() { journalctl -q --no-pager -o cat "$@" >"$RUN/journal" && [[ -s $RUN/journal ]] && cat "$RUN/journal"; }
+pid_of_vm() { systemctl show -P MainPID "hyvd@$1"; }
+as_qemu() { setpriv --reuid nobody --regid kvm --clear-groups "$@"; }
+
+configuration() {
+	hyvd --check --config /usr/share/doc/hyvd/examples/vm1.yaml && # as it is
+		sed -n '/^    devices:/,/^$/s/^    //p' "$RUN/guide" >/etc/hyv/vm1.yaml && cat /etc/hyv/vm1.yaml && guided host '^hyvd --check'
+}
+sockets() {
+	as_qemu test -w /run/hyv/vm1.sock && not as_qemu test -w /run/hyv/vm1.ctl
+}
+wrong_configuration() {
+	printf 'devices:\n- rxe0\n- rxe9\naddresses:\n- 10.9.0.999\nlimits:\n  qps: many\n  tea: 1\n' >/etc/hyv/vm2.yaml
+	not systemctl start hyvd@vm2 || return
+	systemctl is-failed hyvd@vm2 && journal -u hyvd@vm2 || return
+	local regex
+	for regex in 'vm2.yaml:3: .*rxe9' 'vm2.yaml:5: .*10.9.0.999' 'vm2.yaml:7: .*many' 'vm2.yaml:8: .*tea'; do says "$RUN/journal" "$regex" || return; done
+	equal "$(systemctl show -P ExecMainStatus hyvd@vm2)" 78 && not compgen -G '/run/hyv/vm2.*'
+}
+second_vm() {
+	ip address add 10.9.0.12/24 dev eth1 && sed s/10.9.0.11/10.9.0.12/ /etc/hyv/vm1.yaml >/etc/hyv/vm2.yaml && systemctl start hyvd@vm2 &&
+		hyvctl list | grep '^vm2 '
+}
+
+# the guide's QEMU, as a guest of the lab
+vm1() {
+	local command
+	command=$(guide '^qemu-system-x86_64') || return
+	command=${command/-cpu host/-cpu $HYV_CPU} command=${command//4G/1G} command=${command%...}
+	echo "$command"
+	busybox truncate -s 512M "$RUN/written" && busybox mke2fs -F "$RUN/written" >/dev/null || return
+	# shellcheck disable=SC2046,SC2086 # a command, as a shell splits it
+	setsid $command -machine hpet=off -nodefaults -display none -serial "file:$RUN/guest1.log" $(guest_options 1) \
+		-kernel "/hyv/boot/vmlinuz-$HYV_GUEST_KERNEL" -initrd "/hyv/boot/initrd-$HYV_GUEST_KERNEL" \
+		-append "$(guest_cmdline 1 "$HYV_GUEST_KERNEL")" -drive "file=$RUN/written,if=virtio,format=raw" </dev/null >"$RUN/qemu-1.log" 2>&1 &
+	echo $! >"$RUN/qemu-1.pid"
+}
+guest_packages() {
+	# shellcheck disable=SC2016 # the guest's
+	[[ $HYV_LONG ]] || guest 1 touch /etc/dkms/no-autoinstall </dev/null || return
+	guided 1 '^apt install ./hyv-guest' || return
+	# shellcheck disable=SC2016 # the guest's
+	[[ $HYV_LONG ]] || guest 1 bash -ec 'K=$(uname -r); dkms ldtarball --archive "/hyv/deb/virtio-hyv-$K.dkms.tar.gz"; dkms install virtio-hyv/0.1 -k "$K"' </dev/null
+}
+reboots() {
+	local old
+	old=$(boot_id 1) && save_dmesg 1
+	timeout 20 lab-agent run vsock:11 systemctl reboot </dev/null
+	wait_for 300 rebooted 1 "$old" && resets 1 >"$RUN/resets-1"
+}
+has_device() { guest 1 rdma link show hyv0/1 && guest 1 ip -brief address show dev hyv0 | grep '10.9.0.11/24' && guest 1 test -c /dev/infiniband/rdma_cm; }
+# connects WHEN: both ways, as the guide says
+connects() {
+	local server client
+	read -ra server < <(guide '^rping -s')
+	read -ra client < <(guide '^rping -c')
+	check "$1: the host connects to the guest" connect 1 host "${server[@]}" -- "${client[@]}"
+	check "$1: the guest connects to the host" connect host 1 "${server[@]}" -- "${client[@]/10.9.0.11/10.9.0.1}"
+}
+
+check "systemd runs on the host, and is content" ready host || exit 1
+files >"$RUN/files"
+check "the host's interface" eval 'ip link add eth1 type dummy && ip address add 10.9.0.1/24 dev eth1 && ip link set eth1 up'
+
+check "the packages have a guide" the_guide || exit 1	# 'make deb' comes first
+check "the host's packages are installed" guided host '^apt install ./hyvd'
+check "DKMS has built the module" guided host '^modprobe hyv_window'
+check "it is DKMS's that is loaded" eval 'modinfo -n hyv_window | grep updates/dkms && [[ -c /dev/hyv_window ]]'
+check "the next boot loads it, too" eval 'rmmod hyv_window && systemctl restart systemd-modules-load && wait_for 20 test -c /dev/hyv_window'
+check "the RDMA device is made" guided host '^rdma link add' || exit 1
+check "its modules are there" wait_for 60 systemctl is-active rdma-hw.target
+baseline_save
+check "the VM's address is on the host's device" guided host '^ip address add'
+check "the guide's configuration has no errors, and the example none" configuration || exit 1
+check "hyvd starts" guided host '^systemctl start hyvd@vm1' || { journal -u hyvd@vm1; exit 1; }
+check "its sockets are for QEMU's group, and for root alone" sockets
+check "the guide's QEMU starts" vm1 || exit 1
+
+check "a wrong configuration is refused, all its errors are in the journal" wrong_configuration
+check "one that is right starts another hyvd" second_vm
+check "the journal tells VM and device" eval 'journal HYV_VM=vm1 && journal HYV_VM=vm1 HYV_DEVICE=rxe0 && not journal HYV_VM=vm9'
+VM1=$(pid_of_vm vm1)
+check "new packages end no hyvd" eval 'apt install --reinstall /hyv/deb/hyvd_*.deb && equal "$(pid_of_vm vm1)" "$VM1"'
+
+check "the guest is up" vm_wait 1 600 || exit 1
+check "systemd runs in the guest, and is content" ready 1 || exit 1
+check "the guest's package is installed" guest_packages
+check "the guest reboots" reboots || exit 1
+check "it has its device and its address by itself" wait_for 60 has_device
+check "it is a device to programs" eval 'guest 1 ibv_devinfo | grep PORT_ACTIVE'
+connects "at first"
+check "hyvctl has the guest" eval 'hyvctl list | grep "^vm1 .*connected" && hyvctl show vm1 | grep rxe0'
+
+check "traffic in the guest" guest_traffic 1
+for _ in 1 2 3; do check "hyvd of another VM is started anew" systemctl restart hyvd@vm2; done
+check "the guest's hyvd has not been touched" equal "$(pid_of_vm vm1)" "$VM1"
+check "and its traffic goes on" not test -e "$RUN/traffic-1.code"
+VM2=$(pid_of_vm vm2)
+check "hyvd dies" systemctl kill -s KILL hyvd@vm1
+check "the traffic's end is orderly" guest_traffic_ends 1
+check "a new hyvd is started" guided host '^systemctl restart hyvd@vm1'
+check "the device is plugged again" guided host '^hyvctl recover vm1 --qmp'
+check "the guest has it by itself" wait_for 60 has_device
+connects "recovered"
+check "the other VM's hyvd has not been touched" equal "$(pid_of_vm vm2)" "$VM2"
+
+save_dmesg 1
+timeout 20 lab-agent run vsock:11 systemctl poweroff </dev/null
+check "the guest shuts down" wait_for 120 gone "$(qemu_pid 1)" && rm -f "$RUN/qemu-1.pid"
+check "its hyvd ends in order" wait_for 20 eval '[[ $(systemctl show -P ActiveState hyvd@vm1) == inactive ]] && equal "$(systemctl show -P Result hyvd@vm1)" success'
+check "no hyvd is left" guided host '^systemctl stop .hyvd@'
+check "nothing is left on the host" baseline_check 20
+check "the packages are removed" guided host '^apt purge'
+check "so is the operator's own" eval 'rm -r /etc/hyv && ip link delete eth1'
+files >"$RUN/files.after"
+check "nothing is left of them" diff "$RUN/files" "$RUN/files.after"
+check "the modules neither" eval 'not modinfo hyv_window && not test -e /sys/module/hyv_window'
+check "systemd has nothing to complain of" equal "$(systemctl is-system-running)" running
