@@ -180,7 +180,7 @@ void print_show(const json_t *vm)
 	       ":%02d:%02d, guest %sconnected\n\n",
 	       string(vm, "name"), integer(vm, "pid"), up / 3600, (int)(up / 60 % 60),
 	       (int)(up % 60), json_is_true(json_object_get(vm, "connected")) ? "" : "not ");
-	print_array(json_object_get(vm, "devices"), "DEVICE <NAME <GUID <PROVIDER <FILE");
+	print_array(json_object_get(vm, "devices"), "DEVICE <NAME <GUID <PROVIDER <FILE <UD");
 	json_array_foreach(json_object_get(vm, "going"), i, name)
 		printf("being detached: %s\n", json_string_value(name));
 	putchar('\n');

@@ -172,15 +172,20 @@ static void read_poll_us(struct reader *r, const struct key *key, yaml_node_t *v
 
 static void read_switch(struct reader *r, const struct key *key, yaml_node_t *value)
 {
-	bool *out = !strcmp(key->name, "verbose") ? &r->opt->verbose : &r->opt->sandbox;
 	const char *text = text_of(r, key->name, value);
+	bool is_on;
 
 	if (!text)
 		return;
-	*out = !strcmp(text, "on") || !strcmp(text, "yes") || !strcmp(text, "true");
-	if (!*out && strcmp(text, "off") && strcmp(text, "no") && strcmp(text, "false"))
+	if (!parse_switch(text, &is_on))
 		complain(r, line_of(value), "'%s: %s' is neither on nor off: write one of them",
 			 key->name, text);
+	else if (!strcmp(key->name, "ud"))
+		r->opt->ud = is_on ? UD_ON : UD_OFF;
+	else if (!strcmp(key->name, "sandbox"))
+		r->opt->sandbox = is_on;
+	else
+		r->opt->verbose = is_on;
 }
 
 /* a device is its name or GUID alone, or 'name: NAME' or 'guid: GUID' */
@@ -327,15 +332,11 @@ static void read_limits(struct reader *r, const struct key *key, yaml_node_t *va
 }
 
 static const struct key keys[] = {
-	{ "name", read_name },
-	{ "socket", read_path },
-	{ "control", read_path },
-	{ "devices", read_devices },
-	{ "addresses", read_addresses },
-	{ "limits", read_limits },
-	{ "window-size", read_window_size },
-	{ "poll-us", read_poll_us },
-	{ "sandbox", read_switch },
+	{ "name", read_name },		 { "socket", read_path },
+	{ "control", read_path },	 { "devices", read_devices },
+	{ "addresses", read_addresses }, { "ud", read_switch },
+	{ "limits", read_limits },	 { "window-size", read_window_size },
+	{ "poll-us", read_poll_us },	 { "sandbox", read_switch },
 	{ "verbose", read_switch },
 };
 

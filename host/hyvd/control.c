@@ -107,10 +107,11 @@ static json_t *show_devices(const struct vm *vm)
 		snprintf(text, sizeof(text), "%04x:%04x:%04x:%04x", (unsigned int)(guid >> 48),
 			 (unsigned int)(guid >> 32 & 0xffff), (unsigned int)(guid >> 16 & 0xffff),
 			 (unsigned int)(guid & 0xffff));
-		json_array_append_new(all,
-				      json_pack("{s:i, s:s, s:s, s:s, s:s}", "index", (int)i,
-						"name", dev->name, "guid", text, "provider",
-						dev->provider->name, "uverbs", dev->uverbs_path));
+		json_array_append_new(
+			all, json_pack("{s:i, s:s, s:s, s:s, s:s, s:b}", "index", (int)i, "name",
+				       dev->name, "guid", text, "provider", dev->provider->name,
+				       "uverbs", dev->uverbs_path, "ud",
+				       gid_allows_ud(vm, dev) && !device_is_iwarp(dev)));
 	}
 	return all;
 }

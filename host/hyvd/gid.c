@@ -7,6 +7,9 @@
  *
  * Without addresses, and on iWARP devices, whose GIDs name nothing, the guest mirrors the host's
  * table, and nothing is translated.
+ *
+ * A datagram's source is named in its work request, which never comes here: whether the guest may send
+ * any is one decision, gid_allows_ud().
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -440,6 +443,11 @@ int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *
 		return -EADDRNOTAVAIL;
 	*index = (uint8_t)entry.gid_index;
 	return 0;
+}
+
+bool gid_allows_ud(const struct vm *vm, const struct device *dev)
+{
+	return vm->ud == UD_WHERE_WHOLE ? !dev->gids : vm->ud == UD_ON;
 }
 
 uint8_t gid_to_guest(const struct device *dev, uint8_t port, uint8_t index)

@@ -31,6 +31,15 @@ struct address {
 	bool is_there;
 };
 
+/**
+ * enum ud - whether the VM may send datagrams, whose source the guest writes into queue memory, where
+ * nobody checks it
+ * @UD_WHERE_WHOLE: where it has no addresses of its own, and so every GID
+ * @UD_ON: everywhere
+ * @UD_OFF: nowhere
+ */
+enum ud { UD_WHERE_WHOLE, UD_ON, UD_OFF };
+
 extern const uint8_t gid_v4_prefix[12]; /* then comes the IPv4 address, RFC 4291 2.5.5.2 */
 
 /** gid_is_v4() - Return: whether @gid is an IPv4 address */
@@ -103,6 +112,9 @@ int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *
 
 /** gid_to_guest() - the opposite. Return: the guest's index, 0 if it has none for that GID */
 uint8_t gid_to_guest(const struct device *dev, uint8_t port, uint8_t index);
+
+/** gid_allows_ud() - Return: whether the VM may send datagrams on @dev. Any thread. */
+bool gid_allows_ud(const struct vm *vm, const struct device *dev);
 
 /** gid_forget_guest() - the guest is gone, and its tables with it */
 void gid_forget_guest(struct vm *vm);

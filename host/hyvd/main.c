@@ -387,6 +387,7 @@ int main(int argc, char **argv)
 	lay_out_anew(argv);
 	vm.name = opt.name;
 	vm.socket = opt.socket;
+	vm.ud = opt.ud;
 	ret = opt.sandbox ? sandbox_drop() : 0;
 	raise_limits(opt.sandbox);
 	if (!ret)

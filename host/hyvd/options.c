@@ -18,7 +18,7 @@
 
 const char *argp_program_version = "hyvd 0.1";
 
-enum { OPT_WINDOW_SIZE = 256, OPT_POLL_US, OPT_CONTROL, OPT_NO_SANDBOX, OPT_CHECK };
+enum { OPT_WINDOW_SIZE = 256, OPT_POLL_US, OPT_CONTROL, OPT_NO_SANDBOX, OPT_CHECK, OPT_UD };
 
 static const struct argp_option option_table[] = {
 	{ "config", 'c', "FILE", 0, "take what is not given here from FILE: see hyvd(8)", 0 },
@@ -30,6 +30,9 @@ static const struct argp_option option_table[] = {
 	  0 },
 	{ "address", 'a', "IP", 0,
 	  "address on a device's netdev that the VM may use, and nobody else does; may be given several times (default: FILE's, or none, and no connections by rdma_cm)",
+	  0 },
+	{ "ud", OPT_UD, "on|off", 0,
+	  "whether the VM may send datagrams, the sources of which it chooses itself (default: FILE's, or on devices on which it has no addresses)",
 	  0 },
 	{ "name", 'n', "NAME", 0,
 	  "name of the VM in messages (default: the socket's file name; with --config: FILE's)",
@@ -60,6 +63,7 @@ struct given {
 	unsigned int num_addresses;
 	const char *window_size;
 	const char *poll_us;
+	const char *ud;
 	bool verbose;
 	bool no_sandbox;
 	bool check;
@@ -94,9 +98,16 @@ bool parse_poll_us(const char *text, uint64_t *us)
 	return parse_number(text, 1000000, us);
 }
 
+bool parse_switch(const char *text, bool *is_on)
+{
+	*is_on = !strcmp(text, "on") || !strcmp(text, "yes") || !strcmp(text, "true");
+	return *is_on || !strcmp(text, "off") || !strcmp(text, "no") || !strcmp(text, "false");
+}
+
 static void check_given(const struct given *given, struct argp_state *state)
 {
 	uint64_t number;
+	bool is_on;
 
 	if (given->check && !given->config)
 		argp_error(state, "--check needs --config");
@@ -110,6 +121,8 @@ static void check_given(const struct given *given, struct argp_state *state)
 	if (given->poll_us && !parse_poll_us(given->poll_us, &number))
 		argp_error(state, "--poll-us '%s' is not a number from 0 to 1000000",
 			   given->poll_us);
+	if (given->ud && !parse_switch(given->ud, &is_on))
+		argp_error(state, "--ud '%s' is neither on nor off", given->ud);
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -144,6 +157,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_POLL_US:
 		given->poll_us = arg;
+		break;
+	case OPT_UD:
+		given->ud = arg;
 		break;
 	case 'v':
 		given->verbose = true;
@@ -204,6 +220,7 @@ int options_parse(struct options *opt, int argc, char **argv)
 {
 	struct given given = { 0 };
 	unsigned int i;
+	bool ud;
 	int ret = 0;
 
 	*opt = (struct options){ .window_size = 1ull << 30, .poll_us = 50, .sandbox = true };
@@ -235,6 +252,8 @@ int options_parse(struct options *opt, int argc, char **argv)
 		parse_window_size(given.window_size, &opt->window_size);
 	if (given.poll_us)
 		parse_poll_us(given.poll_us, &opt->poll_us);
+	if (given.ud && parse_switch(given.ud, &ud))
+		opt->ud = ud ? UD_ON : UD_OFF;
 	opt->verbose |= given.verbose;
 	opt->sandbox &= !given.no_sandbox;
 	opt->check = given.check;

@@ -23,6 +23,7 @@
  * @addresses: IP addresses of the VM, with /LEN or not, as they were written; @num_addresses of them
  * @window_size: bytes
  * @poll_us: how long to look for doorbells after the last one
+ * @ud: whether the VM may send datagrams
  * @limits: LIMIT_NONE where there is none
  * @sandbox: give up what is not needed any more
  * @check: only look whether the configuration is right
@@ -38,6 +39,7 @@ struct options {
 	unsigned int num_addresses;
 	uint64_t window_size;
 	uint64_t poll_us;
+	enum ud ud;
 	uint64_t limits[LIMIT_COUNT];
 	bool verbose;
 	bool sandbox;
@@ -55,5 +57,8 @@ int options_parse(struct options *opt, int argc, char **argv);
 /** parse_window_size(), parse_poll_us() - Return: whether @text is one */
 bool parse_window_size(const char *text, uint64_t *size);
 bool parse_poll_us(const char *text, uint64_t *us);
+
+/** parse_switch() - @is_on: out. Return: whether @text is on or off, or means that */
+bool parse_switch(const char *text, bool *is_on);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "cm.h"
 #include "gid.h"
+#include "log.h"
 #include "qp.h"
 #include "verbs.h"
 
@@ -124,6 +125,13 @@ static int create_on_host(struct cmd *cmd, struct qp *qp, const struct parents *
 	return 0;
 }
 
+/* Return: whether work requests of such a QP say where they come from, instead of the QP */
+static bool sends_datagrams(uint32_t type)
+{
+	return type != IB_UVERBS_QPT_RC && type != IB_UVERBS_QPT_UC &&
+	       type != IB_UVERBS_QPT_XRC_INI;
+}
+
 static int create_qp(struct cmd *cmd, const struct parents *from)
 {
 	struct hyv_resp_create_qp *resp = cmd->resp;
@@ -136,6 +144,12 @@ static int create_qp(struct cmd *cmd, const struct parents *from)
 	/* a raw packet QP sees and sends whatever it likes on the host's wire: not for a VM */
 	if (!udata || le32toh(req->type) == IB_UVERBS_QPT_RAW_PACKET)
 		return -EOPNOTSUPP;
+	if (sends_datagrams(le32toh(req->type)) && !gid_allows_ud(cmd->vm, ctx->device)) {
+		log_guest(
+			"the guest wants a queue pair for datagrams on %s, which could send as anybody: refused; 'hyvd --ud=on', or 'ud: on' in its configuration file, allows that",
+			ctx->device->name);
+		return -EOPNOTSUPP; /* as on a device that has RC and UC alone */
+	}
 	qp = calloc(1, sizeof(*qp));
 	if (!qp)
 		return -ENOMEM;

@@ -39,6 +39,7 @@ struct hotplug;
  * @next_device_id: counts the devices that were opened
  * @addresses: addresses of the host that are the VM's, @num_addresses of them
  * @next_address_id: counts the addresses that the VM was given
+ * @ud: whether it may send datagrams
  * @cm: connections; NULL without addresses when the host's rdma_cm cannot be opened
  * @num_contexts: uverbs contexts of the guest that are open
  * @dying: those of them that will not be for long
@@ -70,6 +71,7 @@ struct vm {
 	struct address addresses[VM_MAX_ADDRESSES];
 	unsigned int num_addresses;
 	uint32_t next_address_id;
+	enum ud ud;
 	struct cm *cm;
 	atomic_uint num_contexts;
 	struct dying dying;

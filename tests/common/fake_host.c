@@ -9,6 +9,7 @@
 struct vm vm;
 const struct hyv_provider fake_provider = { .name = "fake" };
 int host_creates, host_destroys, host_tells_gids;
+unsigned int host_qps;
 uint8_t host_gids[FAKE_GIDS][16];
 static _Atomic uint32_t next_handle;
 
@@ -64,6 +65,7 @@ int __wrap_uverbs_call(int fd, uint32_t driver_id, struct uverbs_call *call)
 		call->attrs[0].data = (uint64_t)eventfd(0, EFD_CLOEXEC);
 	else if (call->hdr.object_id != UVERBS_OBJECT_DEVICE)
 		call->attrs[0].data = ++next_handle;
+	host_qps += call->hdr.object_id == UVERBS_OBJECT_QP;
 	return call->hdr.object_id == UVERBS_OBJECT_CQ ? host_creates : 0;
 }
 
@@ -117,6 +119,7 @@ int fake_setup(void **state)
 	host_creates = 0;
 	host_destroys = 0;
 	host_tells_gids = 0;
+	host_qps = 0;
 	memset(host_gids, 0, sizeof(host_gids));
 	limit_init(&vm.limits);
 	vm.loop = fe->loop;

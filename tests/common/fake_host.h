@@ -20,6 +20,9 @@ extern const struct hyv_provider fake_provider;
 /* what the host answers to a new object, and to a destroy */
 extern int host_creates, host_destroys;
 
+/* how many QPs it was asked for */
+extern unsigned int host_qps;
+
 /* the GID table of every device, by index; and what the host answers to a question about it */
 #define FAKE_GIDS 8
 extern uint8_t host_gids[FAKE_GIDS][16];

@@ -246,21 +246,23 @@ static void refused(struct fixture *f, int fd, const char *text, const char *why
 static void show_tells_what_there_is(void **state)
 {
 	struct fixture *f = *state;
-	int fd = connect_to(f), ok, used, qps, handle;
+	int fd = connect_to(f), ok, used, qps, handle, ud;
 	json_t *answer = ask(f, fd, "{\"cmd\":\"show\",\"objects\":true}\n");
 	const char *name, *guid, *device, *type;
 	json_t *max;
 
-	assert_int_equal(json_unpack(answer,
-				     "{s:b, s:s, s:[{s:s, s:s}], s:{s:{s:i, s:o}}, s:[{s:s, s:i}]}",
-				     "ok", &ok, "name", &name, "devices", "name", &device, "guid",
-				     &guid, "limits", "qps", "used", &used, "max", &max, "contexts",
-				     "device", &type, "qps", &qps),
-			 0);
+	assert_int_equal(
+		json_unpack(answer,
+			    "{s:b, s:s, s:[{s:s, s:s, s:b}], s:{s:{s:i, s:o}}, s:[{s:s, s:i}]}",
+			    "ok", &ok, "name", &name, "devices", "name", &device, "guid", &guid,
+			    "ud", &ud, "limits", "qps", "used", &used, "max", &max, "contexts",
+			    "device", &type, "qps", &qps),
+		0);
 	assert_true(ok);
 	assert_string_equal(name, "vm1");
 	assert_string_equal(device, "rxe0");
 	assert_string_equal(guid, "0123:4567:89ab:cdef");
+	assert_true(ud);
 	assert_int_equal(used, 2);
 	assert_true(json_is_null(max));
 	assert_int_equal(qps, 2);
@@ -548,9 +550,11 @@ static void hyvctl_prints_tables(void **state)
 	assert_int_equal(hyvctl(f, "list"), 0);
 	prints("vm1");
 	prints("rxe0,siw0\n");
+	f->siw.info.node_type = RDMA_NODE_RNIC;
 	assert_int_equal(hyvctl(f, "show vm1 --objects"), 0);
 	prints("guest not connected");
-	prints("0123:4567:89ab:cdef");
+	prints("rxe0  0123:4567:89ab:cdef  fake            yes\n");
+	prints("siw0  0000:0000:0000:0000  fake            no\n");
 	prints("qps          2  none        0  queue pairs\n");
 	prints("71\n");
 	prints("cm_id        -       0\n");

@@ -79,6 +79,7 @@ static int setup(void **state)
 {
 	fake_setup(state);
 	times_done = 0;
+	assert_int_equal(doorbell_create(&vm.doorbell, &vm, 0), 0);
 	assert_int_equal(hotplug_create(&vm.hotplug, &vm), 0);
 	assert_int_equal(gidwatch_create(&vm.gidwatch, &vm), 0);
 	memcpy(host_gids[1], own, 16);
@@ -98,6 +99,7 @@ static int teardown(void **state)
 	close(async_events[0]);
 	close(async_events[1]);
 	vm.pool = pool_create(1); /* fake_teardown()'s to destroy */
+	doorbell_destroy(vm.doorbell); /* no test leaves a QP */
 	return fake_teardown(state);
 }
 
@@ -180,6 +182,29 @@ static int use(uint8_t index)
 	int ret = gid_to_host(&vm, vm.devices[0], 1, &index);
 
 	return ret ? ret : index;
+}
+
+/* make a QP on a device, and destroy it. Return: the status */
+static int try_qp(struct frontend *fe, uint32_t device, uint32_t type)
+{
+	struct hyv_req_create_qp req = { .type = htole32(type) };
+	struct hyv_req_create_cq cq_req = { .cqe = htole32(1) };
+	struct hyv_resp_create_cq cq;
+	struct hyv_resp_create_qp qp;
+	int ret;
+
+	assert_int_equal(fake_alloc_context(fe, device, &cq_req.context), 0);
+	assert_int_equal(fake_alloc_pd(fe, cq_req.context, &req.pd), 0);
+	assert_int_equal(fake_ask(fe, HYV_OP_CREATE_CQ, &cq_req, sizeof(cq_req), &cq, sizeof(cq)),
+			 0);
+	req.send_cq = cq.cq;
+	req.recv_cq = cq.cq;
+	ret = fake_ask(fe, HYV_OP_CREATE_QP, &req, sizeof(req), &qp, sizeof(qp));
+	if (!ret)
+		assert_int_equal(fake_destroy(fe, HYV_OP_DESTROY_QP, qp.qp), 0);
+	assert_int_equal(fake_destroy(fe, HYV_OP_FREE_CONTEXT, cq_req.context), 0);
+	assert_int_equal(vm.limits.used[LIMIT_QPS], 0);
+	return ret;
 }
 
 /* ---- the tests ---- */
@@ -347,6 +372,50 @@ static void a_guest_sees_no_gid_that_is_not_its_own(void **state)
 	}
 }
 
+static void datagrams_need_a_permission_where_a_vm_has_addresses(void **state)
+{
+	static const uint32_t connected[] = { IB_UVERBS_QPT_RC, IB_UVERBS_QPT_UC,
+					      IB_UVERBS_QPT_XRC_INI };
+	/* of a driver's own type is what only the driver knows, and GSI comes to no process */
+	static const uint32_t datagram[] = { IB_UVERBS_QPT_UD, IB_UVERBS_QPT_DRIVER, 1 };
+	static const struct {
+		enum ud ud;
+		bool with_addresses, without;
+	} cases[] = { { UD_WHERE_WHOLE, false, true },
+		      { UD_ON, true, true },
+		      { UD_OFF, false, false } };
+	struct frontend *fe = *state;
+	unsigned int i, t, made = 0;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		vm.ud = cases[i].ud;
+		for (t = 0; t < 3; t++) {
+			assert_int_equal(try_qp(fe, 0, connected[t]), 0);
+			assert_int_equal(try_qp(fe, 1, connected[t]), 0);
+			made += 2;
+			assert_int_equal(try_qp(fe, 0, datagram[t]),
+					 cases[i].with_addresses ? 0 : -EOPNOTSUPP);
+			assert_int_equal(try_qp(fe, 1, datagram[t]),
+					 cases[i].without ? 0 : -EOPNOTSUPP);
+			made += cases[i].with_addresses + cases[i].without;
+			assert_int_equal(host_qps, made); /* and was not asked for others */
+		}
+		assert_int_equal(try_qp(fe, 1, IB_UVERBS_QPT_RAW_PACKET), -EOPNOTSUPP);
+		assert_int_equal(host_qps, made);
+	}
+}
+
+/* What was given with addresses stays so when the last is taken. */
+static void taking_the_last_address_gives_no_permission(void **state)
+{
+	struct frontend *fe = *state;
+
+	assert_int_equal(change("rxe0", "10.9.0.11", false), 0);
+	settle();
+	assert_int_equal(try_qp(fe, 0, IB_UVERBS_QPT_UD), -EOPNOTSUPP);
+	assert_int_equal(host_qps, 0);
+}
+
 static void a_daemon_may_end_in_the_middle_of_it(void **state)
 {
 	(void)state;
@@ -366,6 +435,8 @@ int main(void)
 		gids_test(what_cannot_be_is_refused),
 		gids_test(there_is_room_for_32),
 		gids_test(a_guest_sees_no_gid_that_is_not_its_own),
+		gids_test(datagrams_need_a_permission_where_a_vm_has_addresses),
+		gids_test(taking_the_last_address_gives_no_permission),
 		gids_test(a_daemon_may_end_in_the_middle_of_it),
 	};
 

@@ -127,7 +127,7 @@ static void yaml_says_everything(void **state)
 	(void)state;
 	assert_int_equal(read_text("name: vm-1\nsocket: /tmp/a.sock\ncontrol: /tmp/a.ctl\n"
 				   "devices:\n- rxe0\n- guid: fedc:ba98:7654:3210\n"
-				   "addresses:\n- 10.1.2.3/24\n- fd00::1\n"
+				   "addresses:\n- 10.1.2.3/24\n- fd00::1\nud: on\n"
 				   "limits:\n  qps: 7\n  pages: 256K\n  window: none\n"
 				   "window-size: 64M\npoll-us: 0\nverbose: on\nsandbox: no\n",
 				   &opt, find),
@@ -141,6 +141,7 @@ static void yaml_says_everything(void **state)
 	assert_string_equal(opt.devices[1], "siw0");
 	assert_int_equal(opt.num_addresses, 2);
 	assert_string_equal(opt.addresses[0], "10.1.2.3/24");
+	assert_int_equal(opt.ud, UD_ON);
 	assert_int_equal(opt.limits[LIMIT_QPS], 7);
 	assert_int_equal(opt.limits[LIMIT_PAGES], 262144);
 	assert_int_equal(opt.limits[LIMIT_WINDOW], LIMIT_NONE);
@@ -150,6 +151,34 @@ static void yaml_says_everything(void **state)
 	assert_false(opt.sandbox);
 	assert_int_equal(read_text("devices: [ name: siw0 ]", &opt, find), 0);
 	assert_string_equal(opt.devices[0], "siw0");
+	assert_int_equal(opt.ud, UD_WHERE_WHOLE);
+	assert_int_equal(read_text("devices: [ rxe0 ]\nud: off\n", &opt, find), 0);
+	assert_int_equal(opt.ud, UD_OFF);
+}
+
+/* the command line, and the file's words */
+static struct options parse(const char *text, char *arg)
+{
+	char path[] = "/tmp/hyv-test-XXXXXX";
+	char *argv[] = { "hyvd", "--config", path, "--ud", arg, NULL };
+	int fd = mkstemp(path);
+	struct options opt;
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	options_parse(&opt, arg ? 5 : 3, argv); /* wrong only in devices that are not there */
+	unlink(path);
+	return opt;
+}
+
+static void the_command_line_decides(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("name: x\n", NULL).ud, UD_WHERE_WHOLE);
+	assert_int_equal(parse("name: x\n", "on").ud, UD_ON);
+	assert_int_equal(parse("ud: on\n", NULL).ud, UD_ON);
+	assert_int_equal(parse("ud: on\n", "off").ud, UD_OFF);
+	assert_int_equal(parse("ud: off\n", "on").ud, UD_ON);
 }
 
 static void every_error_of_yaml_is_told_at_once(void **state)
@@ -178,7 +207,8 @@ static void every_error_of_yaml_is_told_at_once(void **state)
 				   "extra: 1\n"
 				   "name: b\n" /* 20 */
 				   "limits: 3\n"
-				   "addresses: [ 10.1.2, fe80::1, 10.1.2.3/33 ]\n",
+				   "addresses: [ 10.1.2, fe80::1, 10.1.2.3/33 ]\n"
+				   "ud: sometimes\n",
 				   &opt, find),
 			 -EINVAL);
 	says("F:1: 'a/b' is no name");
@@ -201,7 +231,8 @@ static void every_error_of_yaml_is_told_at_once(void **state)
 	says("F:22: '10.1.2' is not an IP address");
 	says("F:22: 'fe80::1' is not an IP address");
 	says("F:22: '10.1.2.3/33' is not an IP address");
-	assert_int_equal(num_lines(), 20);
+	says("F:23: 'ud: sometimes' is neither on nor off");
+	assert_int_equal(num_lines(), 21);
 }
 
 static void what_is_no_configuration_is_refused(void **state)
@@ -249,6 +280,7 @@ int main(void)
 		cmocka_unit_test(the_originals_form_works_as_it_is),
 		cmocka_unit_test(the_originals_form_has_its_errors_told),
 		cmocka_unit_test(yaml_says_everything),
+		cmocka_unit_test(the_command_line_decides),
 		cmocka_unit_test(every_error_of_yaml_is_told_at_once),
 		cmocka_unit_test(what_is_no_configuration_is_refused),
 		cmocka_unit_test(a_host_without_devices_says_so),
