@@ -45,6 +45,7 @@ own_gids() { guest "$1" bash -c 'cat /sys/class/infiniband/hyv0/ports/1/gids/[0-
 v4_gid() { printf '0000:0000:0000:0000:0000:ffff:0a09:00%02x' "${1##*.}"; }
 v6_gid() { printf 'fd09:0000:0000:0000:0000:0000:0000:001%s' "$1"; }
 
+export UD=on
 N=${LONG:+100}
 N=${N:-10}
 check "the host's device" native_device || exit 1

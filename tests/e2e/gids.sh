@@ -85,6 +85,11 @@ cp "$RUN/baseline" "$RUN/baseline.bare"
 check "a guest with all" start || exit 1
 check "it has its address, by udev" comes 10.9.0.11
 check "and the other device's table" same_tables
+kinds() { guest 1 env HYV_TEST_DEVICE="$1" timeout 60 verbs_objects hold </dev/null >"$RUN/kinds" && says "$RUN/kinds" "$2"; }
+check "where it has addresses it gets no datagram queue pairs" kinds hyv0 ' uc rc_with_srq '
+check "hyvd says why" says "$RUN/hyvd-1.log" "queue pair for datagrams on rxe0.*--ud=on"
+check "where it has all GIDs it does" kinds hyv1 ' uc ud rc_with_srq .*member'
+check "hyvctl shows both" eval 'ctl show 1 >"$RUN/show" && says "$RUN/show" " rxe0 .* no$" && says "$RUN/show" " rxe1 .* yes$"'
 baseline_save
 watch host rxe0
 watch host rxe1
