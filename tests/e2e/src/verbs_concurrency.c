@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "rdma.h"
@@ -101,12 +102,15 @@ static void run_cycles(uint8_t *buf, size_t size)
 	struct rdma r;
 	double start;
 	int status;
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	need(!madvise(buf, size, MADV_DONTFORK), "madvise");
 	pid = fork();
-	if (!pid)
+	if (!pid) {
+		/* a registration that is refused ends the parent */
+		need(!prctl(PR_SET_PDEATHSIG, SIGKILL) && getppid() == parent, "prctl");
 		cycle();
+	}
 	while (shared->ended < 3)
 		if (waitpid(pid, &status, WNOHANG))
 			die("the other process ended early");
