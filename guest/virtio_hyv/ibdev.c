@@ -150,7 +150,9 @@ static int query_port(struct ib_device *ib, u32 port, struct ib_port_attr *attr)
 	attr->state = wire.state;
 	attr->max_mtu = wire.max_mtu;
 	attr->active_mtu = wire.active_mtu;
-	attr->gid_tbl_len = le32_to_cpu(wire.gid_tbl_len);
+	/* the core's own table has as many entries as the host told at first */
+	attr->gid_tbl_len = min_t(u32, le32_to_cpu(wire.gid_tbl_len),
+				  ib->port_data[port].immutable.gid_tbl_len);
 	attr->port_cap_flags = le32_to_cpu(wire.port_cap_flags);
 	attr->max_msg_sz = le32_to_cpu(wire.max_msg_sz);
 	attr->bad_pkey_cntr = le32_to_cpu(wire.bad_pkey_cntr);

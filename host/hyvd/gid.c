@@ -447,7 +447,7 @@ int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *
 
 bool gid_allows_ud(const struct vm *vm, const struct device *dev)
 {
-	return vm->ud == UD_WHERE_WHOLE ? !dev->gids : vm->ud == UD_ON;
+	return vm->ud == UD_WHERE_WHOLE ? !dev->has_addresses : vm->ud == UD_ON;
 }
 
 uint8_t gid_to_guest(const struct device *dev, uint8_t port, uint8_t index)

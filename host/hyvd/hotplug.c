@@ -25,6 +25,7 @@
 #include "cm.h"
 #include "context.h"
 #include "control.h"
+#include "gidwatch.h"
 #include "hotplug.h"
 #include "log.h"
 #include "options.h"
@@ -189,8 +190,11 @@ static void attach_finish(struct hotplug *hotplug, struct attach *attach)
 		give_up(attach);
 	}
 	log_catch(NULL, 0);
-	if (attach->dev)
+	if (attach->dev) {
 		hotplug_tell_guest(hotplug, attach->dev->slot);
+		if (attach->dev->has_addresses)
+			gidwatch_look(hotplug->vm->gidwatch); /* none has seen it so far */
+	}
 	control_done(hotplug->vm->control, attach->client, attach->name,
 		     attach->dev ? NULL : attach->error);
 	free(attach);
