@@ -113,6 +113,39 @@ guest_traffic_ends() {
 	wait_for 60 test -s "$RUN/traffic-$1.code" && [[ $(<"$RUN/traffic-$1.code") == 0 ]] || { cat "$RUN/traffic-$1"; return 1; }
 }
 
+# mapped: how guest 1's kernel has mapped what lies in the window's BAR, its device's largest
+mapped() {
+	guest 1 python3 -c '
+import glob, os, re, sys
+device = os.path.realpath(glob.glob("/sys/bus/virtio/drivers/virtio_hyv/virtio*")[0] + "/..")
+bars = [tuple(int(x, 16) for x in line.split()[:2]) for line in open(device + "/resource")]
+first, last = max(bars, key=lambda b: b[1] - b[0])
+types = []
+for line in open("/sys/kernel/debug/x86/pat_memtype_list"):
+    m = re.search(r"0x([0-9a-f]+)-0x([0-9a-f]+)\]? *(.*)", line)
+    if m and first <= int(m[1], 16) <= last:
+        print(line.strip())
+        types.append(m[3].strip())
+print(f"window {first:#x}-{last:#x}: {len(types)} mappings")
+sys.exit(not types or any(t != "write-back" for t in types))'
+}
+# cached: checks that guest 1's applications have their queues write-back
+cached() {
+	local hold holding code=0
+	rm -f "$RUN/hold"
+	mkfifo "$RUN/hold"
+	exec {hold}<>"$RUN/hold"
+	guest 1 verbs_objects hold <&"$hold" >"$RUN/held" 2>&1 &
+	holding=$!
+	check "an application has queues mapped" wait_for 60 grep -q holding "$RUN/held"
+	check "the guest's kernel has mapped them write-back" mapped
+	mapped | sed 's/^/# /'
+	echo >&"$hold"
+	wait $holding || code=$?
+	exec {hold}>&-
+	check "the application ends" equal $code 0
+}
+
 not() { ! "$@"; }
 equal() { [[ $1 == "$2" ]] || { echo "got '$1', wanted '$2'"; return 1; }; }
 says() { grep -E -e "$2" "$1" || { cat "$1"; return 1; }; }	# says FILE REGEX

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # Proves by counting that polling a CQ causes no VM exit, and that posting causes at most one, and none while the daemon polls the doorbells.
+# And that queues are cached.
 # post_poll_count marks the phases; what the guest's timers cost while it computes is measured in a phase "spin" and subtracted.
 # lab: --guests 0 --timeout 900
 . /hyv/tests/e2e/common.bash
@@ -23,6 +24,7 @@ counted() {
 check "the host's device" native_device
 counted 0	# not through check, whose subshell would lose the counts
 check "phases with a daemon that sleeps at once" test "${OPS[batch]-}" || exit 1
+cached
 check "polling causes no exit (below 0.01)" at_most poll 0.01
 check "posting causes at most one exit" at_most post 1.1
 check "posting in batches causes at most one exit" at_most batch 1.1
