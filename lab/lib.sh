@@ -102,10 +102,11 @@ guest_options() {
 
 # vm_start N: starts guest N. Without --no-hyv it has a HyV device when hyvd_start N was run before. Options:
 #   --mem SIZE, --cpus N, --kernel 6.12|7.3, --no-hyv, --socket PATH (hyvd's), --mem-options OPTS (of the memfd),
-#   --hotplug (a q35, with the device hyvN behind the root port rpN); after --: QEMU's own
+#   --hotplug (a q35, with the device hyvN behind the root port rpN), --vmlinuz (the kernel as Debian has it, which UEFI firmware
+#   needs and which takes longer to start); after --: QEMU's own
 # QEMU's QMP socket is $RUN/qmp-N.sock, for one client at a time.
 vm_start() {
-	local n=$1 mem=1G cpus=1 kernel=$HYV_GUEST_KERNEL sock=$RUN/$1.sock share=share=on hyv=1 machine=pc place=
+	local n=$1 mem=1G cpus=1 kernel=$HYV_GUEST_KERNEL sock=$RUN/$1.sock share=share=on hyv=1 machine=pc place= image=vmlinux
 	local -a q
 	shift
 	while (($#)); do
@@ -117,6 +118,7 @@ vm_start() {
 		--mem-options) share=$2; shift ;;
 		--no-hyv) hyv='' ;;
 		--hotplug) machine=q35 place=id=hyv$n,bus=rp$n, ;;
+		--vmlinuz) image=vmlinuz ;;
 		--) shift; break ;;
 		*) echo "vm_start: unknown option $1" >&2; return 2 ;;
 		esac
@@ -126,7 +128,7 @@ vm_start() {
 	# shellcheck disable=SC2054 # the commas are QEMU's
 	q=(qemu-system-x86_64 -name "guest$n" -accel kvm -cpu "$HYV_CPU" -smp "$cpus" -m "$mem" -machine "$machine,hpet=off,memory-backend=m"
 		-object "memory-backend-memfd,id=m,size=$mem,$share" -nodefaults -display none -serial "file:$RUN/guest$n.log"
-		-qmp "unix:$RUN/qmp-$n.sock,server=on,wait=off" -kernel "/hyv/boot/vmlinuz-$kernel" -initrd "/hyv/boot/initrd-$kernel"
+		-qmp "unix:$RUN/qmp-$n.sock,server=on,wait=off" -kernel "/hyv/boot/$image-$kernel" -initrd "/hyv/boot/initrd-$kernel"
 		-append "$(guest_cmdline "$n" "$kernel")")
 	mapfile -t -O "${#q[@]}" q < <(guest_options "$n")
 	net_up "$n" && q+=(-netdev "tap,id=n$n,ifname=tap$n,script=no,downscript=no" -device "virtio-net-pci,netdev=n$n,romfile=,mac=52:54:00:00:00:0$n")

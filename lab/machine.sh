@@ -69,12 +69,13 @@ start_host() {
 		init=${image%+*}/initrd-$k-$(cat "$LAB/initramfs" "$OUT/bin/lab-agent" | sha256sum | cut -c1-12)
 		[[ -e $init ]] || "$LAB/initramfs" "${image%+*}/rootfs" "${KVER[$k]}" "$init"
 		rsync -a "$init" "$L/share/boot/initrd-$k"
-		rsync -a "$image/vmlinuz-$k" "$L/share/boot/"
+		[[ -e ${image%+*}/vmlinux-$k ]] || "$LAB/vmlinux" "$image/vmlinuz-$k" "${image%+*}/vmlinux-$k"
+		rsync -a "$image/vmlinuz-$k" "${image%+*}/vmlinux-$k" "$L/share/boot/"
 	done
 	# shellcheck disable=SC2206,SC2054 # options, meant to be split; the commas are QEMU's
 	q=("${QEMU[@]}" -name "hyv-$NAME" $accel -smp "$cpus" -m "$mem" -nodefaults -display none -no-reboot -no-shutdown -qmp "unix:$L/qmp,server=on,wait=off"
 		-serial "file:$L/serial.log" -monitor "unix:$L/monitor,server=on,wait=off"
-		-kernel "$L/share/boot/vmlinuz-$kernel" -initrd "$L/share/boot/initrd-$kernel"
+		-kernel "$L/share/boot/vmlinux-$kernel" -initrd "$L/share/boot/initrd-$kernel"
 		-append "console=ttyS0 loglevel=5 panic=-1 log_buf_len=16M mitigations=off cryptomgr.notests=1 rcupdate.rcu_cpu_stall_timeout=300 kfence.sample_interval=100 $* hyv.role=host hyv.kernel=$kernel$([[ $accel != *tcg* ]] || echo " tsc=reliable hyv.emulated")"
 		-drive "file=$image/root.ext4,if=virtio,format=raw,readonly=on,file.locking=off"
 		-fsdev "local,id=hyv,path=$L/share,security_model=none,readonly=on" -device virtio-9p-pci,fsdev=hyv,mount_tag=hyv

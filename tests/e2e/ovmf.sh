@@ -7,7 +7,7 @@
 
 start() {
 	native_device && hyvd_start 1 rxe0 && cp /usr/share/OVMF/OVMF_VARS_4M.fd "$RUN/vars.fd" &&
-		vm_start 1 -- -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
+		vm_start 1 --vmlinuz -- -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
 			-drive "if=pflash,format=raw,unit=1,file=$RUN/vars.fd" && vm_wait 1 600
 }
 warned() { guest 1 dmesg | grep 'virtio_hyv.* MTRRs forbid to cache the window.* hyv-mtrr'; }
