@@ -29,14 +29,13 @@
 #include "control.h"
 #include "gidwatch.h"
 #include "hotplug.h"
+#include "listener.h"
 #include "log.h"
 #include "options.h"
 #include "vm.h"
 
 #define MAX_CLIENTS 16
 #define MAX_REQUEST 4096 /* bytes of a line */
-#define SECOND	    1000000 /* us */
-#define MAX_ACCEPTS 100 /* a second: one that cannot be accepted is tried again and again */
 
 /**
  * struct client - a connection
@@ -569,11 +568,8 @@ int control_create(struct control **out, struct vm *vm, int listen_fd)
 	control->fd = listen_fd;
 	control->began = stats_now();
 	LIST_INIT(&control->clients);
-	ret = sd_event_add_io(vm->loop, &control->source, listen_fd, EPOLLIN, on_connect, control);
-	if (ret >= 0)
-		ret = sd_event_source_set_ratelimit(control->source, SECOND, MAX_ACCEPTS);
-	if (ret < 0) {
-		sd_event_source_unref(control->source);
+	ret = listener_add(vm->loop, &control->source, listen_fd, on_connect, control);
+	if (ret) {
 		free(control);
 		return ret;
 	}

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "listener.h"
 #include "log.h"
 #include "vu_dev_priv.h"
 
@@ -498,8 +499,8 @@ static int add_sources(struct vu_dev *dev, int listen_fd)
 {
 	int err;
 
-	err = sd_event_add_io(dev->loop, &dev->accept_source, listen_fd, EPOLLIN, on_accept, dev);
-	if (err < 0)
+	err = listener_add(dev->loop, &dev->accept_source, listen_fd, on_accept, dev);
+	if (err)
 		return err;
 	err = sd_event_add_time(dev->loop, &dev->partial_timer, CLOCK_MONOTONIC, 0, 0,
 				on_partial_timeout, dev);

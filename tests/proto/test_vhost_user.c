@@ -6,10 +6,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -896,6 +898,28 @@ static void test_one_connection_only(void **state)
 	assert_int_equal(fe_get(fe, GET_FEATURES), ALL_FEATURES);
 }
 
+/* fe_pump() fails on whoever spins */
+static void test_no_file_for_the_connection(void **state)
+{
+	struct frontend *fe = *state;
+	struct rlimit before, one_more;
+	int next = dup(fe->listen_fd), i;
+	struct pollfd answer;
+
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	one_more = before;
+	one_more.rlim_cur = (rlim_t)next + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &one_more), 0);
+	fe_connect(fe);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	fe_send(fe, GET_FEATURES, VERSION, NULL, 0, NULL, 0);
+	answer = (struct pollfd){ .fd = fe->sock, .events = POLLIN };
+	for (i = 0; i < 500 && !poll(&answer, 1, 0); i++)
+		sd_event_run(fe->loop, 10000);
+	assert_int_equal(poll(&answer, 1, 0), 1);
+}
+
 /* ---- ends of the connection ---- */
 
 static void hang_up(struct frontend *fe)
@@ -1049,6 +1073,7 @@ static const struct CMUnitTest plain[] = {
 	fe_test(test_incomplete_message),
 	fe_test(test_answers_not_read),
 	fe_test(test_one_connection_only),
+	fe_test(test_no_file_for_the_connection),
 	fe_test(test_disconnect_at_once),
 	fe_test(test_disconnect_negotiated),
 	fe_test(test_disconnect_rings_set_up),
