@@ -23,7 +23,8 @@
  * struct place - a mapping that all of its users have whole
  * @start, @end: its addresses
  * @dev, @ino, @offset: what is mapped
- * @users: spans that it is part of
+ * @users: spans that it is part of; 0: it could not be unmapped
+ * @begins, @ends: how many of them begin at @start and end at @end
  */
 struct place {
 	uint64_t start;
@@ -32,8 +33,20 @@ struct place {
 	ino_t ino;
 	uint64_t offset;
 	unsigned int users;
+	unsigned int begins;
+	unsigned int ends;
 	TAILQ_ENTRY(place) others;
 };
+
+/* Return: the first place that ends behind @at, or NULL */
+static struct place *find(const struct gmem *gm, uint64_t at)
+{
+	struct place *p = TAILQ_FIRST(&gm->places);
+
+	while (p && p->end <= at)
+		p = TAILQ_NEXT(p, others);
+	return p;
+}
 
 static struct place *new_place(uint64_t start, uint64_t end, const struct piece *piece,
 			       uint64_t offset)
@@ -60,7 +73,9 @@ static struct place *split(struct gmem *gm, struct place *p, uint64_t at)
 	*half = *p;
 	half->start = at;
 	half->offset += at - p->start;
+	half->begins = 0;
 	p->end = at;
+	p->ends = 0;
 	TAILQ_INSERT_AFTER(&gm->places, p, half, others);
 	return half;
 }
@@ -164,30 +179,60 @@ static int place_piece(struct gmem *gm, const struct piece *piece, uint64_t begi
 	return 0;
 }
 
-static void vacate(struct gmem *gm, uint64_t start, uint64_t end)
+/* Return: whether two can be one: they show one stretch of memory, and no span begins or ends between */
+static bool is_one(const struct place *p, const struct place *next)
+{
+	return p->end == next->start && !p->ends && !next->begins && p->dev == next->dev &&
+	       p->ino == next->ino && p->offset + (p->end - p->start) == next->offset;
+}
+
+/*
+ * Join what need not be apart any more, then unmap what nobody uses. The kernel can refuse that: what
+ * is left of a larger mapping may be one more than vm.max_map_count; then it is tried again the next time.
+ */
+static void tidy(struct gmem *gm)
 {
 	struct place *p = TAILQ_FIRST(&gm->places), *next;
 
-	for (; p && p->start < end; p = next) {
-		next = TAILQ_NEXT(p, others);
-		if (p->start < start || --p->users)
+	for (; p; p = next) {
+		while ((next = TAILQ_NEXT(p, others)) && is_one(p, next)) {
+			p->end = next->end;
+			p->ends = next->ends;
+			TAILQ_REMOVE(&gm->places, next, others);
+			free(next);
+		}
+		if (p->users)
 			continue;
 		/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-		munmap((void *)(uintptr_t)p->start, p->end - p->start);
+		if (munmap((void *)(uintptr_t)p->start, p->end - p->start)) {
+			log_guest("a buffer stays mapped at 0x%" PRIx64 " for now: %s", p->start,
+				  strerror(errno));
+			continue;
+		}
 		TAILQ_REMOVE(&gm->places, p, others);
 		free(p);
 	}
 }
 
+static void vacate(struct gmem *gm, uint64_t start, uint64_t end)
+{
+	struct place *p;
+
+	for (p = find(gm, start); p && p->start < end; p = TAILQ_NEXT(p, others))
+		if (p->start >= start) /* else it was in the way of the first piece */
+			p->users--;
+	tidy(gm);
+}
+
 /* with the lock held */
 static int place_all(struct gmem *gm, const struct piece *pieces, size_t n, uint64_t start)
 {
-	struct place *next = TAILQ_FIRST(&gm->places);
 	uint64_t at = start, reached;
+	struct place *next;
 	size_t i;
 
-	while (next && next->end <= start)
-		next = TAILQ_NEXT(next, others);
+	tidy(gm);
+	next = find(gm, start);
 	for (i = 0; i < n; i++) {
 		if (place_piece(gm, &pieces[i], at, &next, &reached)) {
 			vacate(gm, start, reached);
@@ -195,6 +240,8 @@ static int place_all(struct gmem *gm, const struct piece *pieces, size_t n, uint
 		}
 		at = reached;
 	}
+	find(gm, start)->begins++;
+	find(gm, at - 1)->ends++;
 	return 0;
 }
 
@@ -230,6 +277,8 @@ int gmem_place(struct gmem *gm, const struct piece *pieces, size_t n, uint64_t p
 void gmem_vacate(struct gmem *gm, uint64_t place, uint64_t len)
 {
 	pthread_mutex_lock(&gm->place_lock);
+	find(gm, place)->begins--;
+	find(gm, place + len - 1)->ends--;
 	vacate(gm, place, place + len);
 	pthread_mutex_unlock(&gm->place_lock);
 }

@@ -29,6 +29,18 @@
 #define MIB	(1ull << 20)
 #define QEMU_VA 0x7f0000000000ull
 
+static unsigned int munmaps;
+static bool munmap_fails; /* as with too many mappings */
+
+int __real_munmap(void *addr, size_t len);
+int __wrap_munmap(void *addr, size_t len);
+int __wrap_munmap(void *addr, size_t len)
+{
+	munmaps++;
+	errno = ENOMEM;
+	return munmap_fails ? -1 : __real_munmap(addr, len);
+}
+
 static int memfd(uint64_t len, unsigned int flags)
 {
 	int fd = memfd_create("guest", flags);
@@ -605,6 +617,63 @@ static void test_assemble_at_conflict(void **state)
 	gmem_span_release(&other);
 }
 
+/* Registrations that come and go within a larger one leave nothing behind. */
+static void test_assemble_at_joins(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem_extent all = { { LOW }, 64 * PAGE }, beside = { { LOW + 64 * PAGE }, PAGE };
+	struct gmem_extent scattered[] = { { { HIGH }, PAGE }, { { LOW }, PAGE } };
+	struct gmem_span whole, part, next;
+	unsigned int i;
+
+	assert_int_equal(gmem_assemble_at(f->gm, &all, 1, PLACE, &whole), 0);
+	for (i = 0; i < 64; i++) {
+		struct gmem_extent one = { { LOW + i * PAGE }, PAGE };
+
+		assert_int_equal(gmem_assemble_at(f->gm, &one, 1, PLACE + i * PAGE, &part), 0);
+		gmem_span_release(&part);
+		assert_int_equal(page_number((void *)(PLACE + i * PAGE)), i);
+	}
+	assert_int_equal(gmem_assemble_at(f->gm, &beside, 1, PLACE + 64 * PAGE, &next), 0);
+	munmaps = 0;
+	gmem_span_release(&whole);
+	assert_int_equal(munmaps, 1);
+	assert_int_equal(page_number((void *)(PLACE + 64 * PAGE)), 64);
+	gmem_span_release(&next);
+	assert_int_equal(munmaps, 2);
+	/* but pieces of different memory stay apart */
+	assert_int_equal(gmem_assemble_at(f->gm, scattered, 2, PLACE, &whole), 0);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(gmem_assemble_at(f->gm, &scattered[1], 1, PLACE + PAGE, &part), 0);
+		gmem_span_release(&part);
+	}
+	gmem_span_release(&whole);
+	for (i = 0; i <= 64; i++)
+		assert_false(accessible((void *)(PLACE + i * PAGE)));
+}
+
+static void test_assemble_at_unmapped_later(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem_extent first = { { LOW + PAGE }, PAGE }, second = { { HIGH }, PAGE };
+	struct gmem_span span;
+
+	munmap_fails = true;
+	assert_int_equal(gmem_assemble_at(f->gm, &first, 1, PLACE, &span), 0);
+	gmem_span_release(&span);
+	assert_true(accessible((void *)PLACE));
+	/* the same memory can have it meanwhile */
+	assert_int_equal(gmem_assemble_at(f->gm, &first, 1, PLACE, &span), 0);
+	assert_int_equal(page_number((void *)PLACE), 1);
+	gmem_span_release(&span);
+	assert_int_equal(gmem_assemble_at(f->gm, &second, 1, PLACE, &span), -ENOMEM);
+	munmap_fails = false;
+	assert_int_equal(gmem_assemble_at(f->gm, &second, 1, PLACE, &span), 0);
+	assert_int_equal(page_number((void *)PLACE), MIB / PAGE);
+	gmem_span_release(&span);
+	assert_false(accessible((void *)PLACE));
+}
+
 /* Many registrations, seeded, of two kinds of memory: what is there is the memory of whoever holds it. */
 static void test_assemble_at_random(void **state)
 {
@@ -705,6 +774,8 @@ int main(void)
 		gmem_test(test_assemble_at_refusals),
 		gmem_test(test_assemble_at_overlap),
 		gmem_test(test_assemble_at_conflict),
+		gmem_test(test_assemble_at_joins),
+		gmem_test(test_assemble_at_unmapped_later),
 		gmem_test(test_assemble_at_random),
 		gmem_test(test_threads),
 	};
