@@ -38,6 +38,7 @@ int create_ah_exec(struct cmd *cmd)
 	struct context *ctx = cmd->target->context;
 	const struct udata *udata = cmd_udata(cmd, ctx->device);
 	struct ib_uverbs_create_ah in = { .pd_handle = cmd->target->handle };
+	struct ib_uverbs_gid_entry found = { 0 };
 	struct ib_uverbs_create_ah_resp out;
 	struct obj *ah;
 	int ret;
@@ -48,7 +49,8 @@ int create_ah_exec(struct cmd *cmd)
 		return -EINVAL;
 	attr_from_wire(&in.attr, &req->attr);
 	if (in.attr.is_global) {
-		ret = gid_to_host(cmd->vm, ctx->device, in.attr.port_num, &in.attr.grh.sgid_index);
+		ret = gid_to_host(cmd->vm, ctx->device, in.attr.port_num, &in.attr.grh.sgid_index,
+				  &found);
 		if (ret)
 			return ret;
 	}
@@ -63,6 +65,10 @@ int create_ah_exec(struct cmd *cmd)
 	}
 	object_init(cmd->vm, ah, OBJ_AH, ctx);
 	ah->handle = out.ah_handle;
+	if (!gid_was_own(cmd->vm, ctx->device, &found)) {
+		object_undo(cmd->vm, ah, &destroy_ah);
+		return -EADDRNOTAVAIL;
+	}
 	return object_publish(cmd->vm, ah, &destroy_ah, &resp->ah);
 }
 

@@ -397,21 +397,6 @@ int query_port_exec(struct cmd *cmd)
 	return 0;
 }
 
-/* Return: 0; -ENODATA for an empty entry; -EINVAL for an index beyond the table */
-static int query_gid_entry(struct device *dev, uint64_t port, uint64_t index,
-			   struct ib_uverbs_gid_entry *entry)
-{
-	struct uverbs_call call;
-	uint32_t flags = 0;
-
-	uverbs_start(&call, UVERBS_OBJECT_DEVICE, UVERBS_METHOD_QUERY_GID_ENTRY);
-	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_PORT, &port, sizeof(port));
-	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_GID_INDEX, &index, sizeof(index));
-	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_FLAGS, &flags, sizeof(flags));
-	uverbs_out(&call, UVERBS_ATTR_QUERY_GID_ENTRY_RESP_ENTRY, entry, sizeof(*entry));
-	return uverbs_call(dev->own->fd, dev->provider->driver_id, &call);
-}
-
 int query_gid_exec(struct cmd *cmd)
 {
 	const struct hyv_req_query_gid *req = cmd->req;
@@ -422,7 +407,7 @@ int query_gid_exec(struct cmd *cmd)
 
 	if (ret)
 		return ret;
-	ret = query_gid_entry(cmd->device, port, index, &entry);
+	ret = gid_read_entry(cmd->device, port, index, &entry);
 	if (ret && ret != -ENODATA)
 		return ret;
 	/* one with a table of its own asks for its addresses */
@@ -430,7 +415,7 @@ int query_gid_exec(struct cmd *cmd)
 		memcpy(resp->gid, entry.gid, sizeof(resp->gid));
 		resp->type = htole32(entry.gid_type);
 	}
-	while (query_gid_entry(cmd->device, port, ++next, &other) == -ENODATA)
+	while (gid_read_entry(cmd->device, port, ++next, &other) == -ENODATA)
 		; /* ends at the end of the table */
 	resp->next = htole32(next);
 	return 0;

@@ -70,6 +70,20 @@ int gid_read_table(const struct device *dev, struct ib_uverbs_gid_entry **out)
 	return (int)num;
 }
 
+int gid_read_entry(const struct device *dev, uint64_t port, uint64_t index,
+		   struct ib_uverbs_gid_entry *entry)
+{
+	struct uverbs_call call;
+	uint32_t flags = 0;
+
+	uverbs_start(&call, UVERBS_OBJECT_DEVICE, UVERBS_METHOD_QUERY_GID_ENTRY);
+	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_PORT, &port, sizeof(port));
+	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_GID_INDEX, &index, sizeof(index));
+	uverbs_in(&call, UVERBS_ATTR_QUERY_GID_ENTRY_FLAGS, &flags, sizeof(flags));
+	uverbs_out(&call, UVERBS_ATTR_QUERY_GID_ENTRY_RESP_ENTRY, entry, sizeof(*entry));
+	return uverbs_call(dev->own->fd, dev->provider->driver_id, &call);
+}
+
 /*
  * Return: 1 and the entry that has the GID with that type, on @port unless that is 0; 0 if there is
  * none; or a negative errno
@@ -420,11 +434,12 @@ bool gid_is_allowed(struct vm *vm, const struct device *dev, const uint8_t gid[1
 	return false;
 }
 
-int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index)
+int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index,
+		struct ib_uverbs_gid_entry *found)
 {
-	struct ib_uverbs_gid_entry entry;
 	struct guest_gid gid;
 
+	*found = (struct ib_uverbs_gid_entry){ 0 };
 	if (!dev->gids)
 		return 0;
 	if (!port || port > DEVICE_MAX_PORTS)
@@ -439,10 +454,26 @@ int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *
 			  *index);
 		return -EADDRNOTAVAIL;
 	}
-	if (find_on_host(dev, port, &gid, &entry) <= 0 || entry.gid_index > UINT8_MAX)
+	if (find_on_host(dev, port, &gid, found) <= 0 || found->gid_index > UINT8_MAX)
 		return -EADDRNOTAVAIL;
-	*index = (uint8_t)entry.gid_index;
+	*index = (uint8_t)found->gid_index;
 	return 0;
+}
+
+bool gid_was_own(struct vm *vm, const struct device *dev, const struct ib_uverbs_gid_entry *found)
+{
+	struct ib_uverbs_gid_entry entry;
+
+	if (!found->port_num)
+		return true;
+	if (!gid_read_entry(dev, found->port_num, found->gid_index, &entry) &&
+	    !memcmp(entry.gid, found->gid, sizeof(entry.gid)) &&
+	    entry.gid_type == found->gid_type &&
+	    gid_is_allowed(vm, dev, (const uint8_t *)entry.gid))
+		return true;
+	log_guest(
+		"an address was taken from the VM, or from the host, while the guest began to use it: refused");
+	return false;
 }
 
 bool gid_allows_ud(const struct vm *vm, const struct device *dev)

@@ -98,17 +98,38 @@ bool gid_look(struct vm *vm, const struct device *dev);
  */
 int gid_read_table(const struct device *dev, struct ib_uverbs_gid_entry **out);
 
+/**
+ * gid_read_entry() - an entry of the host's GID table
+ *
+ * Any thread. Return: 0; -ENODATA for an empty entry; -EINVAL for an index beyond the table; or another
+ * negative errno.
+ */
+int gid_read_entry(const struct device *dev, uint64_t port, uint64_t index,
+		   struct ib_uverbs_gid_entry *entry);
+
 /** gid_is_allowed() - Return: whether @gid is an address of the VM on @dev */
 bool gid_is_allowed(struct vm *vm, const struct device *dev, const uint8_t gid[16]);
 
 /**
  * gid_to_host() - the host's index of a GID of the guest's table
  * @index: in: the guest's, out: the host's; the same where the guest's table mirrors the host's
+ * @found: out: the entry there, for gid_was_own(); all zeros where the guest's table mirrors the host's
  *
  * Any thread. Return: 0; -EINVAL for an empty entry; -EADDRNOTAVAIL for an address that is not the
  * VM's or that the host does not have any more.
  */
-int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index);
+int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index,
+		struct ib_uverbs_gid_entry *found);
+
+/**
+ * gid_was_own() - whether the index was still that GID's, and the GID the VM's, when the host's kernel
+ * went by it
+ * @found: gid_to_host()'s
+ *
+ * To be asked once a QP or AH has been given the index, and enough then: it holds the entry, and until it
+ * lets go of it the kernel (core/cache.c) gives the index to no other. Any thread.
+ */
+bool gid_was_own(struct vm *vm, const struct device *dev, const struct ib_uverbs_gid_entry *found);
 
 /** gid_to_guest() - the opposite. Return: the guest's index, 0 if it has none for that GID */
 uint8_t gid_to_guest(const struct device *dev, uint8_t port, uint8_t index);

@@ -26,6 +26,12 @@ static int destroy_on_host(const struct obj *obj, const struct destroy_method *h
 			      how->resp_attr, how->resp_len);
 }
 
+void object_undo(struct vm *vm, struct obj *obj, const struct destroy_method *how)
+{
+	destroy_on_host(obj, how);
+	obj_put(vm->objtab, obj);
+}
+
 int object_publish(struct vm *vm, struct obj *obj, const struct destroy_method *how, __le64 *id)
 {
 	__le64 published = htole64(obj->id); /* once published, it may be gone at once */
@@ -35,8 +41,7 @@ int object_publish(struct vm *vm, struct obj *obj, const struct destroy_method *
 		*id = published;
 		return 0;
 	}
-	destroy_on_host(obj, how); /* before the answer: the guest takes its memory back then */
-	obj_put(vm->objtab, obj);
+	object_undo(vm, obj, how); /* before the answer: the guest takes its memory back then */
 	return ret;
 }
 

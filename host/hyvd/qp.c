@@ -12,9 +12,11 @@
 #include "qp.h"
 #include "verbs.h"
 
-/* enum ib_qp_attr_mask, which no user header has */
+/* enum ib_qp_attr_mask and ib_qp_state, which no user header has */
+#define QP_STATE    (1u << 0)
 #define QP_AV	    (1u << 7)
 #define QP_ALT_PATH (1u << 14)
+#define QPS_ERR	    6
 
 static const struct destroy_method destroy_qp = {
 	.object = UVERBS_OBJECT_QP,
@@ -221,13 +223,13 @@ static void dest_to_wire(struct hyv_ah_attr *out, const struct ib_uverbs_qp_dest
 	out->port_num = in->port_num;
 }
 
-/* what the guest calls the source GID becomes what the host calls it */
+/* what the guest calls the source GID becomes what the host calls it; @found: as gid_to_host()'s */
 static int translate_source(const struct cmd *cmd, const struct context *ctx,
-			    struct ib_uverbs_qp_dest *dest)
+			    struct ib_uverbs_qp_dest *dest, struct ib_uverbs_gid_entry *found)
 {
 	if (!dest->is_global)
 		return 0;
-	return gid_to_host(cmd->vm, ctx->device, dest->port_num, &dest->sgid_index);
+	return gid_to_host(cmd->vm, ctx->device, dest->port_num, &dest->sgid_index, found);
 }
 
 static int modify_on_host(const struct context *ctx, const struct ib_uverbs_ex_modify_qp *in,
@@ -238,6 +240,16 @@ static int modify_on_host(const struct context *ctx, const struct ib_uverbs_ex_m
 	return uverbs_write(ctx->fd, context_driver(ctx),
 			    IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_QP, in,
 			    sizeof(*in), &out, sizeof(out), udata);
+}
+
+/* Return: 0 or the host's errno */
+static int stop_on_host(const struct obj *qp)
+{
+	const struct ib_uverbs_ex_modify_qp in = {
+		.base = { .qp_handle = qp->handle, .attr_mask = QP_STATE, .qp_state = QPS_ERR },
+	};
+
+	return modify_on_host(qp->context, &in, NULL);
 }
 
 static bool has_reserved(const struct hyv_req_modify_qp *req)
@@ -282,6 +294,7 @@ int modify_qp_exec(struct cmd *cmd)
 		.rate_limit = le32toh(attr->rate_limit),
 	};
 	const struct udata *udata = cmd_udata(cmd, ctx->device);
+	struct ib_uverbs_gid_entry found = { 0 }, alt_found;
 	int ret = 0;
 
 	if (!udata)
@@ -291,10 +304,18 @@ int modify_qp_exec(struct cmd *cmd)
 	dest_from_wire(&in.base.dest, &attr->ah);
 	dest_from_wire(&in.base.alt_dest, &attr->alt_ah);
 	if (in.base.attr_mask & QP_AV)
-		ret = translate_source(cmd, ctx, &in.base.dest);
-	if (!ret && in.base.attr_mask & QP_ALT_PATH)
-		ret = translate_source(cmd, ctx, &in.base.alt_dest);
-	return ret ? ret : modify_on_host(ctx, &in, udata);
+		ret = translate_source(cmd, ctx, &in.base.dest, &found);
+	if (!ret && in.base.attr_mask & QP_ALT_PATH) /* which the kernel refuses on RoCE */
+		ret = translate_source(cmd, ctx, &in.base.alt_dest, &alt_found);
+	if (!ret)
+		ret = modify_on_host(ctx, &in, udata);
+	if (ret || gid_was_own(cmd->vm, ctx->device, &found))
+		return ret;
+	ret = stop_on_host(cmd->target);
+	if (ret)
+		log_err("a QP on %s that has an address of others cannot be stopped: %s",
+			ctx->device->name, strerror(-ret));
+	return -EADDRNOTAVAIL;
 }
 
 static void dest_from_cm(struct ib_uverbs_qp_dest *out, const struct ib_uverbs_ah_attr *in)

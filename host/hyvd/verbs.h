@@ -14,6 +14,9 @@ struct destroy_method {
 	uint16_t resp_len;
 };
 
+/** object_undo() - destroy an object on the host that the guest cannot find yet, and put it */
+void object_undo(struct vm *vm, struct obj *obj, const struct destroy_method *how);
+
 /**
  * object_publish() - the last step of making an object
  * @obj: made on the host, with its handle; the reference goes to the table

@@ -10,7 +10,10 @@ struct vm vm;
 const struct hyv_provider fake_provider = { .name = "fake" };
 int host_creates, host_destroys, host_tells_gids;
 unsigned int host_qps;
+_Atomic unsigned int host_destroyed;
+void (*host_did)(uint32_t command, const void *in);
 uint8_t host_gids[FAKE_GIDS][16];
+uint32_t host_gid_types[FAKE_GIDS];
 static _Atomic uint32_t next_handle;
 
 int __wrap_uverbs_call(int fd, uint32_t driver_id, struct uverbs_call *call);
@@ -27,7 +30,7 @@ static bool fill_gid(struct ib_uverbs_gid_entry *entry, uint32_t index)
 	*entry = (struct ib_uverbs_gid_entry){
 		.gid_index = index,
 		.port_num = 1,
-		.gid_type = IB_UVERBS_GID_TYPE_ROCE_V2,
+		.gid_type = host_gid_types[index],
 	};
 	memcpy(entry->gid, host_gids[index], sizeof(entry->gid));
 	return memcmp(host_gids[index], none, sizeof(none));
@@ -76,7 +79,6 @@ int __wrap_uverbs_write(int fd, uint32_t driver_id, uint32_t command, const void
 
 	(void)fd;
 	(void)driver_id;
-	(void)in;
 	(void)in_len;
 	(void)udata;
 	if (command == IB_USER_VERBS_CMD_CREATE_COMP_CHANNEL)
@@ -86,6 +88,8 @@ int __wrap_uverbs_write(int fd, uint32_t driver_id, uint32_t command, const void
 	memset(out, 0, out_len);
 	if (out_len >= sizeof(result))
 		memcpy(out, &result, sizeof(result));
+	if (host_did)
+		host_did(command, in);
 	return 0;
 }
 
@@ -99,6 +103,7 @@ int __wrap_uverbs_destroy(int fd, uint32_t driver_id, uint16_t object, uint16_t 
 	(void)handle;
 	(void)resp_attr;
 	(void)resp_len;
+	host_destroyed++;
 	return host_destroys;
 }
 
@@ -112,6 +117,7 @@ static void on_kick(struct frontend *fe, unsigned int queue)
 int fake_setup(void **state)
 {
 	struct frontend *fe;
+	unsigned int i;
 
 	fe_setup(state);
 	fe = *state;
@@ -120,7 +126,11 @@ int fake_setup(void **state)
 	host_destroys = 0;
 	host_tells_gids = 0;
 	host_qps = 0;
+	host_destroyed = 0;
+	host_did = NULL;
 	memset(host_gids, 0, sizeof(host_gids));
+	for (i = 0; i < FAKE_GIDS; i++)
+		host_gid_types[i] = IB_UVERBS_GID_TYPE_ROCE_V2;
 	limit_init(&vm.limits);
 	vm.loop = fe->loop;
 	vm.gmem = fe->gm;

@@ -20,12 +20,17 @@ extern const struct hyv_provider fake_provider;
 /* what the host answers to a new object, and to a destroy */
 extern int host_creates, host_destroys;
 
-/* how many QPs it was asked for */
+/* how many QPs it was asked for, and how many objects it destroyed */
 extern unsigned int host_qps;
+extern _Atomic unsigned int host_destroyed;
+
+/* what happens when the host has executed a command of uverbs_write(), on whatever thread; or NULL */
+extern void (*host_did)(uint32_t command, const void *in);
 
 /* the GID table of every device, by index; and what the host answers to a question about it */
 #define FAKE_GIDS 8
 extern uint8_t host_gids[FAKE_GIDS][16];
+extern uint32_t host_gid_types[FAKE_GIDS];
 extern int host_tells_gids;
 
 /** fake_setup(), fake_teardown() - cmocka fixtures: a VM without devices, and a guest that is connected */

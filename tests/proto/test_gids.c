@@ -179,13 +179,19 @@ static void set_gid(struct frontend *fe, uint32_t index, const uint8_t gid[16])
 /* it uses an entry of its table. Return: the host's index, or a negative errno */
 static int use(uint8_t index)
 {
-	int ret = gid_to_host(&vm, vm.devices[0], 1, &index);
+	struct ib_uverbs_gid_entry found;
+	int ret = gid_to_host(&vm, vm.devices[0], 1, &index, &found);
 
 	return ret ? ret : index;
 }
 
-/* make a QP on a device, and destroy it. Return: the status */
-static int try_qp(struct frontend *fe, uint32_t device, uint32_t type)
+/** struct made - what make_qp() makes */
+struct made {
+	__le64 context, pd, qp;
+};
+
+/* Return: the status */
+static int make_qp(struct frontend *fe, uint32_t device, uint32_t type, struct made *made)
 {
 	struct hyv_req_create_qp req = { .type = htole32(type) };
 	struct hyv_req_create_cq cq_req = { .cqe = htole32(1) };
@@ -193,17 +199,58 @@ static int try_qp(struct frontend *fe, uint32_t device, uint32_t type)
 	struct hyv_resp_create_qp qp;
 	int ret;
 
-	assert_int_equal(fake_alloc_context(fe, device, &cq_req.context), 0);
-	assert_int_equal(fake_alloc_pd(fe, cq_req.context, &req.pd), 0);
+	assert_int_equal(fake_alloc_context(fe, device, &made->context), 0);
+	assert_int_equal(fake_alloc_pd(fe, made->context, &made->pd), 0);
+	cq_req.context = made->context;
 	assert_int_equal(fake_ask(fe, HYV_OP_CREATE_CQ, &cq_req, sizeof(cq_req), &cq, sizeof(cq)),
 			 0);
+	req.pd = made->pd;
 	req.send_cq = cq.cq;
 	req.recv_cq = cq.cq;
 	ret = fake_ask(fe, HYV_OP_CREATE_QP, &req, sizeof(req), &qp, sizeof(qp));
+	made->qp = qp.qp;
+	return ret;
+}
+
+/* make a QP on a device, and destroy it. Return: the status */
+static int try_qp(struct frontend *fe, uint32_t device, uint32_t type)
+{
+	struct made made;
+	int ret = make_qp(fe, device, type, &made);
+
 	if (!ret)
-		assert_int_equal(fake_destroy(fe, HYV_OP_DESTROY_QP, qp.qp), 0);
-	assert_int_equal(fake_destroy(fe, HYV_OP_FREE_CONTEXT, cq_req.context), 0);
+		assert_int_equal(fake_destroy(fe, HYV_OP_DESTROY_QP, made.qp), 0);
+	assert_int_equal(fake_destroy(fe, HYV_OP_FREE_CONTEXT, made.context), 0);
 	assert_int_equal(vm.limits.used[LIMIT_QPS], 0);
+	return ret;
+}
+
+/* to RTR, from its GID @index. Return: the status */
+static int to_rtr(struct frontend *fe, const struct made *made, uint8_t index)
+{
+	struct hyv_req_modify_qp req = {
+		.qp = made->qp,
+		.attr_mask = htole32(1 | 1 << 7), /* IB_QP_STATE | IB_QP_AV */
+		.attr = { .qp_state = 2,
+			  .ah = { .sgid_index = index, .is_global = 1, .port_num = 1 } },
+	};
+
+	return fake_ask(fe, HYV_OP_MODIFY_QP, &req, sizeof(req), &req, 0);
+}
+
+/* an address handle from its GID @index. Return: the status */
+static int try_ah(struct frontend *fe, const struct made *made, uint8_t index)
+{
+	struct hyv_req_create_ah req = {
+		.pd = made->pd,
+		.attr = { .sgid_index = index, .is_global = 1, .port_num = 1 },
+	};
+	struct hyv_resp_create_ah ah;
+	int ret = fake_ask(fe, HYV_OP_CREATE_AH, &req, sizeof(req), &ah, sizeof(ah));
+
+	if (!ret)
+		assert_int_equal(fake_destroy(fe, HYV_OP_DESTROY_AH, ah.ah), 0);
+	assert_int_equal(vm.limits.used[LIMIT_AHS], 0);
 	return ret;
 }
 
@@ -347,7 +394,8 @@ static void there_is_room_for_32(void **state)
 	assert_non_null(strstr(why, "too many"));
 	assert_int_equal(change("rxe0", "10.9.0.101", false), 0);
 	assert_int_equal(change("rxe0", "10.9.0.12", true), 0);
-	settle();
+	for (i = 0; i < 500 && times_done < VM_MAX_ADDRESSES + 1; i++)
+		sd_event_run(vm.loop, 10000);
 	assert_int_equal(times_done, VM_MAX_ADDRESSES + 1);
 }
 
@@ -416,6 +464,112 @@ static void taking_the_last_address_gives_no_permission(void **state)
 	assert_int_equal(host_qps, 0);
 }
 
+/* ---- an address that goes while the host's kernel looks its index up ---- */
+
+static void index_is_given_to_another(void)
+{
+	memcpy(host_gids[1], other, 16);
+}
+
+static void index_is_given_to_another_own(void)
+{
+	memcpy(host_gids[1], own6, 16);
+}
+
+static void index_gets_another_type(void)
+{
+	host_gid_types[1] = IB_UVERBS_GID_TYPE_ROCE_V1;
+}
+
+static void index_is_empty(void)
+{
+	memcpy(host_gids[1], none, 16);
+}
+
+static void operator_takes_it(void)
+{
+	assert_int_equal(gid_remove_address(&vm, vm.devices[0], "10.9.0.11"), 0);
+}
+
+static void nobody_can_tell(void)
+{
+	host_tells_gids = -EIO;
+}
+
+static void elsewhere(void)
+{
+	memcpy(host_gids[2], own6, 16);
+}
+
+static void (*meanwhile)(void);
+static uint8_t state; /* of the QP, on the host */
+
+static void host_does(uint32_t command, const void *in)
+{
+	const struct ib_uverbs_ex_modify_qp *modify = in;
+
+	if (command == (IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_QP)) {
+		assert_int_equal(modify->base.attr_mask & 1, 1);
+		state = modify->base.qp_state;
+	} else if (command != IB_USER_VERBS_CMD_CREATE_AH) {
+		return;
+	}
+	if (meanwhile)
+		meanwhile();
+	meanwhile = NULL;
+}
+
+static void an_address_that_goes_while_it_is_taken_is_not_used(void **fixture)
+{
+	static const struct {
+		void (*meanwhile)(void);
+		int ret;
+	} cases[] = {
+		{ NULL, 0 },
+		{ elsewhere, 0 },
+		{ index_is_given_to_another, -EADDRNOTAVAIL },
+		{ index_is_given_to_another_own, -EADDRNOTAVAIL },
+		{ index_gets_another_type, -EADDRNOTAVAIL },
+		{ index_is_empty, -EADDRNOTAVAIL },
+		{ operator_takes_it, -EADDRNOTAVAIL },
+		{ nobody_can_tell, -EADDRNOTAVAIL },
+	};
+	struct frontend *fe = *fixture;
+	struct made with, without;
+	unsigned int i, destroyed;
+
+	assert_int_equal(make_qp(fe, 0, IB_UVERBS_QPT_RC, &with), 0);
+	assert_int_equal(make_qp(fe, 1, IB_UVERBS_QPT_RC, &without), 0);
+	set_gid(fe, 5, own);
+	memcpy(host_gids[6], own6, 16);
+	assert_int_equal(gid_add_address(&vm, vm.devices[0], "fd09::b"), 0);
+	host_did = host_does;
+	for (i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		meanwhile = cases[i / 2].meanwhile;
+		destroyed = host_destroyed;
+		if (i % 2) {
+			assert_int_equal(try_ah(fe, &with, 5), cases[i / 2].ret);
+			assert_int_equal(host_destroyed, destroyed + 1);
+		} else {
+			assert_int_equal(to_rtr(fe, &with, 5), cases[i / 2].ret);
+			assert_int_equal(state, cases[i / 2].ret ? 6 : 2);
+		}
+		memcpy(host_gids[1], own, 16);
+		host_gid_types[1] = IB_UVERBS_GID_TYPE_ROCE_V2;
+		host_tells_gids = 0;
+		if (cases[i / 2].meanwhile == operator_takes_it)
+			assert_int_equal(gid_add_address(&vm, vm.devices[0], "10.9.0.11"), 0);
+	}
+	/* where it has the host's table, that is the host's affair */
+	meanwhile = index_is_given_to_another;
+	assert_int_equal(to_rtr(fe, &without, 1), 0);
+	meanwhile = index_is_given_to_another;
+	assert_int_equal(try_ah(fe, &without, 1), 0);
+	assert_int_equal(state, 2);
+	assert_int_equal(fake_destroy(fe, HYV_OP_FREE_CONTEXT, with.context), 0);
+	assert_int_equal(fake_destroy(fe, HYV_OP_FREE_CONTEXT, without.context), 0);
+}
+
 static void a_daemon_may_end_in_the_middle_of_it(void **state)
 {
 	(void)state;
@@ -437,6 +591,7 @@ int main(void)
 		gids_test(a_guest_sees_no_gid_that_is_not_its_own),
 		gids_test(datagrams_need_a_permission_where_a_vm_has_addresses),
 		gids_test(taking_the_last_address_gives_no_permission),
+		gids_test(an_address_that_goes_while_it_is_taken_is_not_used),
 		gids_test(a_daemon_may_end_in_the_middle_of_it),
 	};
 
