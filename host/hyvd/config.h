@@ -24,8 +24,8 @@ typedef int config_find_t(const char *name, uint64_t guid, char *found, char *kn
  * @path: the file
  * @find: looks devices up
  *
- * Return: 0, or -EINVAL after a message for each error, with file, line and remedy; then @opt is of
- * no use.
+ * Return: 0, or -EINVAL after a message for each error, with file, line and remedy; then @opt has what is
+ * right.
  */
 int config_read(const char *path, config_find_t *find, struct options *opt);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Devices that come to a running VM, and go: because the operator says so, or because the host loses
- * them.
+ * Devices that a VM begins with; that come to it while it runs, and go, because the operator says so or
+ * the host loses them.
  *
  *   attach   opened on the pool, since that may take its time; then put into a slot on the event loop,
  *            and the guest is told that the slot has changed
@@ -112,6 +112,38 @@ void hotplug_tell_guest(struct hotplug *hotplug, uint32_t slot)
 {
 	objtab_notify(hotplug->vm->objtab, &hotplug->slots[slot], true, 0);
 	event_kick(hotplug->vm->event);
+}
+
+/* ---- the beginning ---- */
+
+static int begin_with(struct vm *vm, const char *name)
+{
+	struct device *dev;
+	int ret = device_open(vm, name, &dev);
+
+	if (ret)
+		return ret;
+	ret = device_plug(vm, dev);
+	if (ret)
+		device_put(vm, dev);
+	return ret;
+}
+
+int hotplug_begin(struct vm *vm, const struct options *opt)
+{
+	unsigned int i;
+	int ret = 0, err;
+
+	for (i = 0; i < opt->num_devices; i++) {
+		err = begin_with(vm, opt->devices[i]);
+		log_about(NULL, 0);
+		ret = ret ? ret : err;
+	}
+	for (i = 0; i < opt->num_addresses; i++) {
+		err = gid_add_address(vm, NULL, opt->addresses[i]);
+		ret = ret ? ret : err;
+	}
+	return ret;
 }
 
 /* ---- attach ---- */

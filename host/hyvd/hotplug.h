@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Devices that come to a running VM and go: see hotplug.c. Event loop, but where it says otherwise. */
+/* Devices that a VM begins with, that come to it and go: see hotplug.c. Event loop, but where it says otherwise. */
 #ifndef HYVD_HOTPLUG_H
 #define HYVD_HOTPLUG_H
 
@@ -10,6 +10,7 @@
 
 struct device;
 struct hotplug;
+struct options;
 struct vm;
 
 /** hotplug_create() - before the sandbox. Return: 0, or a negative errno after a message */
@@ -17,6 +18,13 @@ int hotplug_create(struct hotplug **out, struct vm *vm);
 
 /** hotplug_destroy() - and all devices; no object of the guest is left, and no pool */
 void hotplug_destroy(struct hotplug *hotplug);
+
+/**
+ * hotplug_begin() - give the VM the devices and addresses that it begins with
+ *
+ * Return: 0; or the first of the errors, after a message for each.
+ */
+int hotplug_begin(struct vm *vm, const struct options *opt);
 
 /** struct hotplug_attach - what to attach; @addresses: @num_addresses of them, as people write them */
 struct hotplug_attach {

@@ -203,17 +203,12 @@ static int vm_control(struct vm *vm, const struct options *opt)
 	return ret;
 }
 
-static int add_device(struct vm *vm, const char *name)
+/* what the host must have for the VM. Return: 0, or a negative errno after a message for each that it has not */
+static int vm_equip(struct vm *vm, const struct options *opt)
 {
-	struct device *dev;
-	int ret = device_open(vm, name, &dev);
+	int ret = hotplug_begin(vm, opt), err = cm_create(&vm->cm, vm, opt->num_addresses);
 
-	if (ret)
-		return ret;
-	ret = device_plug(vm, dev);
-	if (ret)
-		device_put(vm, dev);
-	return ret;
+	return ret ? ret : err;
 }
 
 /* Return: 0 or a negative errno */
@@ -228,22 +223,8 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 		.config_len = sizeof(config),
 		.window_size = opt->window_size,
 	};
-	unsigned int i;
 	int ret;
 
-	for (i = 0; i < opt->num_devices; i++) {
-		ret = add_device(vm, opt->devices[i]);
-		if (ret)
-			return ret;
-	}
-	for (i = 0; i < opt->num_addresses; i++) {
-		ret = gid_add_address(vm, NULL, opt->addresses[i]);
-		if (ret)
-			return ret;
-	}
-	ret = cm_create(&vm->cm, vm, opt->num_addresses);
-	if (ret)
-		return ret;
 	vm->window_size = opt->window_size;
 	ret = doorbell_create(&vm->doorbell, vm, (unsigned int)opt->poll_us);
 	if (!ret)
@@ -376,15 +357,12 @@ int main(int argc, char **argv)
 	static struct options opt;
 	static struct vm vm;
 	unsigned int i;
+	bool is_wrong;
 	int ret;
 
-	if (options_parse(&opt, argc, argv))
-		return EX_CONFIG;
-	if (opt.check) {
-		printf("%s: no errors\n", opt.config);
-		return EXIT_SUCCESS;
-	}
-	lay_out_anew(argv);
+	is_wrong = options_parse(&opt, argc, argv);
+	if (!is_wrong && !opt.check)
+		lay_out_anew(argv);
 	vm.name = opt.name;
 	vm.socket = opt.socket;
 	vm.ud = opt.ud;
@@ -397,6 +375,14 @@ int main(int argc, char **argv)
 	if (ret)
 		log_err("cannot start: %s", strerror(-ret));
 	else
+		ret = vm_equip(&vm, &opt);
+	if (is_wrong || opt.check) {
+		vm_exit(&vm);
+		if (!is_wrong && !ret)
+			printf("%s: no errors\n", opt.config);
+		return is_wrong ? EX_CONFIG : ret ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	if (!ret)
 		ret = vm_connect(&vm, &opt);
 	ask_for_short_slices(); /* not for the threads that there are by now */
 	if (!ret && opt.sandbox) {

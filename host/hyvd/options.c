@@ -22,7 +22,8 @@ enum { OPT_WINDOW_SIZE = 256, OPT_POLL_US, OPT_CONTROL, OPT_NO_SANDBOX, OPT_CHEC
 
 static const struct argp_option option_table[] = {
 	{ "config", 'c', "FILE", 0, "take what is not given here from FILE: see hyvd(8)", 0 },
-	{ "check", OPT_CHECK, NULL, 0, "tell the errors in the configuration file, and end", 0 },
+	{ "check", OPT_CHECK, NULL, 0,
+	  "tell the errors in the configuration file and what of it the host has not, and end", 0 },
 	{ "socket", 's', "PATH", 0,
 	  "UNIX socket to make for QEMU (with --config: /run/hyv/NAME.sock; else required)", 0 },
 	{ "device", 'd', "NAME", 0,

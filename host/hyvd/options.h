@@ -26,7 +26,7 @@
  * @ud: whether the VM may send datagrams
  * @limits: LIMIT_NONE where there is none
  * @sandbox: give up what is not needed any more
- * @check: only look whether the configuration is right
+ * @check: only look whether the configuration is right and the host has what it names
  */
 struct options {
 	char config[PATH_MAX];
@@ -50,7 +50,8 @@ struct options {
  * options_parse() - the command line, and the file it names; what both say, the command line
  * decides. Ends the process, with a message, when the command line is wrong.
  *
- * Return: 0, or -EINVAL when the file is wrong, after a message for each of its errors.
+ * Return: 0, or -EINVAL when the file is wrong, after a message for each of its errors; then @opt has what
+ * of it is right.
  */
 int options_parse(struct options *opt, int argc, char **argv);
 

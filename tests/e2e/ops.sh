@@ -29,6 +29,19 @@ wrong_configuration() {
 	equal $code 78 && says_all "$RUN/out" 'bad.yaml:3: .*rxe9.*there are: rxe0 \(' 'bad.yaml:5: .*many' 'bad.yaml:6: .*tea.*qps' &&
 		not compgen -G "/run/hyv/bad.*"
 }
+# not_there CODE CMD...: CMD names the addresses that the host has not, and ends with CODE
+not_there() {
+	local wanted=$1 code=0
+	shift
+	"$@" --config "$RUN/missing.yaml" >"$RUN/out" 2>&1 </dev/null || code=$?
+	equal $code "$wanted" && says_all "$RUN/out" "'10.9.0.77' is on .*ip address add" "'fd09::77/64' is on " && not says "$RUN/out" "'10.9.0.1' is on" &&
+		not compgen -G "/run/hyv/missing.*"
+}
+missing_addresses() {
+	printf 'devices:\n- rxe0\naddresses:\n- 10.9.0.77\n- 10.9.0.1\n- fd09::77/64\n' >"$RUN/missing.yaml"
+	not_there 1 hyvd && not_there 1 hyvd --check && echo 'tea: 1' >>"$RUN/missing.yaml" && not_there 78 hyvd && not_there 78 hyvd --check &&
+		says "$RUN/out" "missing.yaml:7: .*tea"
+}
 original_form() {
 	cat /sys/class/infiniband/rxe0/node_guid >"$RUN/guids" && hyvd --check --config "$RUN/guids" && sed -i s/^./g/ "$RUN/guids" &&
 		not hyvd --check --config "$RUN/guids"
@@ -44,6 +57,7 @@ journal_fields() { says_all "$RUN/journal" '^MESSAGE=device 0: rxe0' '^HYV_VM=2$
 
 native_device
 check "a wrong configuration has all its errors told, and starts nothing" wrong_configuration
+check "so are all addresses that are not there" missing_addresses
 check "a list of GUIDs is a configuration" original_form
 
 baseline_save

@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include "cm.h"
 #include "fake_host.h"
 #include "hotplug.h"
 #include "log.h"
+#include "options.h"
 #include "uevent.h"
 
 #define LONGER_THAN_PATIENCE 9000 /* ms */
@@ -181,6 +184,54 @@ static void a_device_comes_and_goes(void **state)
 	assert_int_equal(get_device(fe, 0, &second), 0);
 	assert_int_not_equal(first, second);
 	assert_int_equal(fake_alloc_context(fe, first, &context), -ENODEV);
+}
+
+/* Return: what hyvd says while it begins with these; @ret: out: what comes of it */
+static const char *begin(const struct options *opt, int *ret)
+{
+	static char said[4096];
+	int before = dup(STDERR_FILENO), said_fd = memfd_create("said", MFD_CLOEXEC);
+	ssize_t len;
+
+	dup2(said_fd, STDERR_FILENO);
+	*ret = hotplug_begin(&vm, opt);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	len = pread(said_fd, said, sizeof(said) - 1, 0);
+	close(said_fd);
+	assert_true(len > 0);
+	said[len] = '\0';
+	return said;
+}
+
+static void all_that_is_not_there_is_told(void **state)
+{
+	static const uint8_t own[16] = { [10] = 0xff, [11] = 0xff, 10, 9, 0, 11 };
+	static const struct options wrong = {
+		.devices = { "nosuch0", "rxe1", "rxe1" },
+		.num_devices = 3,
+		.addresses = { "10.9.0.12", "10.9.0.11/24", "fd09::13", "10.9.0.11" },
+		.num_addresses = 4,
+	};
+	static const struct options right = { .devices = { "rxe2" }, .num_devices = 1 };
+	static const char *const errors[] = { "no such device", "has 'rxe1' already",
+					      "'10.9.0.12' is on", "'fd09::13' is on",
+					      "has the address '10.9.0.11' already" };
+	const char *said;
+	size_t i;
+	int ret;
+
+	(void)state;
+	memcpy(host_gids[1], own, 16);
+	said = begin(&wrong, &ret);
+	assert_int_equal(ret, -ENODEV);
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (!strstr(said, errors[i]))
+			fail_msg("'%s' is not in '%s'", errors[i], said);
+	assert_null(strstr(said, "'10.9.0.11/24'"));
+	begin(&right, &ret);
+	assert_int_equal(ret, 0);
+	assert_non_null(device_named(&vm, "rxe2"));
 }
 
 static void what_cannot_be_leaves_nothing(void **state)
@@ -371,6 +422,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		hotplug_test(a_device_comes_and_goes),
+		hotplug_test(all_that_is_not_there_is_told),
 		hotplug_test(what_cannot_be_leaves_nothing),
 		hotplug_test(a_guest_that_lets_go_is_not_waited_for),
 		hotplug_test(a_guest_that_does_not_loses_it_all_the_same),
