@@ -13,8 +13,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -24,6 +22,7 @@
 #include "context.h"
 #include "gid.h"
 #include "log.h"
+#include "netlink.h"
 
 #define TABLE_MAX (UINT16_MAX / sizeof(struct ib_uverbs_gid_entry)) /* what one ioctl can bring */
 
@@ -148,99 +147,66 @@ void gid_print(const uint8_t gid[16], char text[GID_TEXT_LEN])
 		inet_ntop(AF_INET6, gid, text, GID_TEXT_LEN);
 }
 
-static uint32_t count_bits(const uint8_t *mask, size_t len)
-{
-	uint32_t bits = 0;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		bits += (uint32_t)__builtin_popcount(mask[i]);
-	return bits;
-}
-
-/* the bytes of an IP address, @len of them, or NULL if it is not one of that length */
-static const uint8_t *bytes_of(const struct sockaddr *addr, size_t len)
-{
-	if (addr && addr->sa_family == AF_INET && len == 4)
-		return (const uint8_t *)addr + offsetof(struct sockaddr_in, sin_addr);
-	if (addr && addr->sa_family == AF_INET6 && len == 16)
-		return (const uint8_t *)addr + offsetof(struct sockaddr_in6, sin6_addr);
-	return NULL;
-}
-
-/* the subnet as the host's netdev has it; a subnet of its own if that cannot be found out */
-static uint32_t find_prefix_len(const struct address *address)
-{
-	bool is_v4 = gid_is_v4(address->gid);
-	size_t len = is_v4 ? 4 : 16;
-	uint32_t prefix_len = (uint32_t)len * 8;
-	struct ifaddrs *all, *one;
-
-	if (getifaddrs(&all))
-		return prefix_len;
-	for (one = all; one; one = one->ifa_next) {
-		const uint8_t *ip = bytes_of(one->ifa_addr, len);
-		const uint8_t *mask = bytes_of(one->ifa_netmask, len);
-
-		if (ip && mask && !memcmp(ip, address->gid + 16 - len, len))
-			prefix_len = count_bits(mask, len);
-	}
-	freeifaddrs(all);
-	return prefix_len;
-}
-
-/*
- * whether the netdev of an iWARP device, whose GIDs are hardware addresses, has the address. Return: 1,
- * 0, or a negative errno
- */
-static int netdev_has(const struct device *dev, const struct address *address)
+/* Return: the length of the address' prefix on a netdev; -EADDRNOTAVAIL; or another negative errno */
+static int prefix_len_on(uint32_t ifindex, const struct address *address)
 {
 	size_t len = gid_is_v4(address->gid) ? 4 : 16;
+
+	return netlink_prefix_len(ifindex, address->gid + 16 - len, len);
+}
+
+/* the subnet as the netdev has it; a subnet of its own if that cannot be found out */
+static uint32_t find_prefix_len(uint32_t ifindex, const struct address *address)
+{
+	int len = prefix_len_on(ifindex, address);
+
+	return len > 0 ? (uint32_t)len : gid_is_v4(address->gid) ? 32 : 128;
+}
+
+/* of an iWARP device, whose GIDs are hardware addresses: as has_address() */
+static int netdev_has(const struct device *dev, const struct address *address, uint32_t *ifindex)
+{
 	struct ib_uverbs_gid_entry *entries;
-	int num = gid_read_table(dev, &entries), i;
-	struct ifaddrs *all, *one;
-	int has = 0;
+	int num = gid_read_table(dev, &entries), i, ret = -EADDRNOTAVAIL;
 
 	if (num < 0)
 		return num;
-	if (getifaddrs(&all)) {
-		has = -errno;
-	} else {
-		for (one = all; one; one = one->ifa_next) {
-			const uint8_t *ip = bytes_of(one->ifa_addr, len);
-
-			for (i = 0; ip && i < num && !has; i++)
-				has = !memcmp(ip, address->gid + 16 - len, len) &&
-				      if_nametoindex(one->ifa_name) == entries[i].netdev_ifindex;
-		}
-		freeifaddrs(all);
+	for (i = 0; i < num && ret == -EADDRNOTAVAIL; i++) {
+		*ifindex = entries[i].netdev_ifindex;
+		ret = prefix_len_on(*ifindex, address);
 	}
 	free(entries);
-	return has;
+	return ret == -EADDRNOTAVAIL ? 0 : ret < 0 ? ret : 1;
 }
 
-/* Return: 1, 0, or a negative errno */
-static int has_address(const struct device *dev, const struct address *address)
+/* @ifindex: out: of the netdev that has it. Return: 1, 0, or a negative errno */
+static int has_address(const struct device *dev, const struct address *address, uint32_t *ifindex)
 {
 	struct guest_gid gid = { .type = IB_UVERBS_GID_TYPE_ROCE_V2 };
-	struct ib_uverbs_gid_entry entry;
+	struct ib_uverbs_gid_entry entry = { 0 };
+	int ret;
 
 	if (device_is_iwarp(dev))
-		return netdev_has(dev, address);
+		return netdev_has(dev, address, ifindex);
 	memcpy(gid.gid, address->gid, sizeof(gid.gid));
-	return find_on_host(dev, 0, &gid, &entry);
+	ret = find_on_host(dev, 0, &gid, &entry);
+	*ifindex = entry.netdev_ifindex;
+	return ret;
 }
 
-/* Return: @dev if it has the address, or for NULL the one in a slot that has; NULL if none has */
+/*
+ * @ifindex: out: of the netdev that has the address. Return: @dev if it has it, or for NULL the one in a
+ * slot that has; NULL if none has
+ */
 static struct device *find_device_with(struct vm *vm, struct device *dev,
-				       const struct address *address)
+				       const struct address *address, uint32_t *ifindex)
 {
 	unsigned int i;
 
 	if (dev)
-		return has_address(dev, address) > 0 ? dev : NULL;
+		return has_address(dev, address, ifindex) > 0 ? dev : NULL;
 	for (i = 0; i < HYV_MAX_DEVICES; i++)
-		if (vm->devices[i] && has_address(vm->devices[i], address) > 0)
+		if (vm->devices[i] && has_address(vm->devices[i], address, ifindex) > 0)
 			return vm->devices[i];
 	return NULL;
 }
@@ -302,11 +268,12 @@ int gid_add_address(struct vm *vm, struct device *dev, const char *text)
 {
 	struct address address;
 	struct device *found;
+	uint32_t ifindex;
 	int ret = parse_address(text, &address);
 
 	if (ret)
 		return ret;
-	found = find_device_with(vm, dev, &address);
+	found = find_device_with(vm, dev, &address, &ifindex);
 	if (!found) {
 		log_err("address '%s' is on the netdev of no device of this VM%s%s: 'ip address add %s dev NETDEV' first",
 			text, dev ? " called " : "", dev ? dev->name : "", text);
@@ -316,7 +283,7 @@ int gid_add_address(struct vm *vm, struct device *dev, const char *text)
 	if (ret)
 		return ret;
 	if (!address.prefix_len)
-		address.prefix_len = find_prefix_len(&address);
+		address.prefix_len = find_prefix_len(ifindex, &address);
 	address.device = found;
 	address.is_there = true;
 	ret = keep_address(vm, &address);
@@ -396,10 +363,11 @@ bool gid_look(struct vm *vm, const struct device *dev)
 	unsigned int num = gid_addresses(vm, dev, addresses), i;
 	char text[GID_TEXT_LEN];
 	bool is_news = false;
+	uint32_t ifindex;
 	int has;
 
 	for (i = 0; i < num; i++) {
-		has = has_address(dev, &addresses[i]);
+		has = has_address(dev, &addresses[i], &ifindex);
 		if (has < 0 || !set_there(vm, &addresses[i], has))
 			continue; /* of a device that goes there is nothing to be told */
 		is_news = true;
@@ -437,6 +405,7 @@ bool gid_is_allowed(struct vm *vm, const struct device *dev, const uint8_t gid[1
 int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *index,
 		struct ib_uverbs_gid_entry *found)
 {
+	static const uint8_t none[16];
 	struct guest_gid gid;
 
 	*found = (struct ib_uverbs_gid_entry){ 0 };
@@ -447,7 +416,7 @@ int gid_to_host(struct vm *vm, const struct device *dev, uint8_t port, uint8_t *
 	pthread_mutex_lock(&dev->gids->lock);
 	gid = dev->gids->entries[port - 1][*index];
 	pthread_mutex_unlock(&dev->gids->lock);
-	if (!count_bits(gid.gid, sizeof(gid.gid)))
+	if (!memcmp(gid.gid, none, sizeof(none)))
 		return -EINVAL;
 	if (!gid_is_allowed(vm, dev, gid.gid)) {
 		log_guest("the guest wants to use GID %u, which is no address of its own: refused",

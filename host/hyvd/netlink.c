@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * RDMA netlink (include/uapi/rdma/rdma_netlink.h): name to index, and index to uverbs device,
- * driver id and ABI version, which sysfs does not tell. libmnl does the messages.
+ * driver id and ABI version, which sysfs does not tell; and rtnetlink: addresses of a netdev. libmnl
+ * does the messages.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 #include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
 #include <rdma/rdma_netlink.h>
 #include "netlink.h"
 
@@ -203,4 +205,68 @@ int netlink_find_name(const char *name, uint64_t guid, char *found, char *known,
 			       &search);
 	mnl_socket_close(nl);
 	return ret || search.is_found ? ret : -ENODEV;
+}
+
+/** struct address_search - what netlink_prefix_len() looks for; @found: and finds */
+struct address_search {
+	uint32_t ifindex;
+	const uint8_t *ip;
+	size_t len;
+	int found;
+};
+
+/* an address of RTM_GETADDR; of one with a peer, IFA_ADDRESS is the peer's */
+static int address_cb(const struct nlmsghdr *nlh, void *data)
+{
+	const struct ifaddrmsg *msg = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr, *ip = NULL;
+	struct address_search *search = data;
+
+	mnl_attr_for_each(attr, nlh, sizeof(*msg))
+		if (mnl_attr_get_type(attr) == IFA_LOCAL ||
+		    (mnl_attr_get_type(attr) == IFA_ADDRESS && !ip))
+			ip = attr;
+	if (ip && msg->ifa_index == search->ifindex &&
+	    mnl_attr_get_payload_len(ip) == search->len &&
+	    !memcmp(mnl_attr_get_payload(ip), search->ip, search->len))
+		search->found = msg->ifa_prefixlen;
+	return MNL_CB_OK;
+}
+
+/* Return: 0, or a negative errno, -EINTR when addresses have changed meanwhile */
+static int look_for(struct address_search *search)
+{
+	int on = 1, ret;
+	struct nlmsghdr *nlh;
+	struct mnl_socket *nl;
+	struct ifaddrmsg *msg;
+	char buf[1024];
+
+	nlh = mnl_nlmsg_put_header(buf);
+	nlh->nlmsg_type = RTM_GETADDR;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
+	msg->ifa_family = search->len == 4 ? AF_INET : AF_INET6;
+	msg->ifa_index = search->ifindex;
+	nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!nl)
+		return -errno;
+	/* without this the kernel tells the addresses of all netdevs */
+	mnl_socket_setsockopt(nl, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+	ret = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ? -errno :
+							   transact(nl, nlh, address_cb, search);
+	mnl_socket_close(nl);
+	return ret;
+}
+
+int netlink_prefix_len(uint32_t ifindex, const uint8_t *ip, size_t len)
+{
+	struct address_search search = { ifindex, ip, len, -EADDRNOTAVAIL };
+	unsigned int tries = 5;
+	int ret;
+
+	do
+		ret = look_for(&search);
+	while (ret == -EINTR && search.found < 0 && --tries);
+	return ret && search.found < 0 ? ret : search.found;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What only RDMA netlink tells of a host device: see netlink.c */
+/* What only netlink tells of a host device, and of its netdev: see netlink.c */
 #ifndef HYVD_NETLINK_H
 #define HYVD_NETLINK_H
 
 #include <limits.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /**
@@ -42,5 +43,15 @@ int netlink_find(const char *name, struct netlink_rdma_device *dev, char *known,
  * Return: 0; -ENODEV when there is none; or another negative errno of the netlink socket.
  */
 int netlink_find_name(const char *name, uint64_t guid, char *found, char *known, size_t known_len);
+
+/**
+ * netlink_prefix_len() - the subnet of an address of a netdev
+ * @ifindex: the netdev's
+ * @ip: @len bytes, 4 or 16
+ *
+ * Any thread. The addresses of other netdevs cost no time. Return: the length of its prefix;
+ * -EADDRNOTAVAIL when the netdev has no such address; or another negative errno.
+ */
+int netlink_prefix_len(uint32_t ifindex, const uint8_t *ip, size_t len);
 
 #endif

@@ -74,12 +74,11 @@ static const struct rule rules[] = {
 	ONE_ARG("ioctl", 1, UINT32_MAX, HYV_WINDOW_MAP),
 	ONE_ARG("ioctl", 1, UINT32_MAX, HYV_WINDOW_UNMAP),
 	ONE_ARG("ioctl", 1, UINT32_MAX, SIOCOUTQ), /* vu_window.c's, of QEMU's socket */
-	ONE_ARG("ioctl", 1, UINT32_MAX, SIOCGIFINDEX), /* gid.c's if_nametoindex() */
 	ONE_ARG("mmap", 2, PROT_EXEC, 0),
 	ONE_ARG("mprotect", 2, PROT_EXEC, 0),
-	SOCKET(AF_UNIX, 0, 0), /* the journal's, and if_nametoindex()'s */
+	SOCKET(AF_UNIX, 0, 0), /* the journal's */
 	SOCKET(AF_NETLINK, UINT32_MAX, NETLINK_RDMA), /* netlink.c's, for a device to attach */
-	SOCKET(AF_NETLINK, UINT32_MAX, NETLINK_ROUTE), /* gid.c's, for its addresses */
+	SOCKET(AF_NETLINK, UINT32_MAX, NETLINK_ROUTE), /* and for its addresses */
 };
 
 int sandbox_drop(void)

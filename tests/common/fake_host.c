@@ -31,6 +31,7 @@ static bool fill_gid(struct ib_uverbs_gid_entry *entry, uint32_t index)
 		.gid_index = index,
 		.port_num = 1,
 		.gid_type = host_gid_types[index],
+		.netdev_ifindex = 1, /* lo */
 	};
 	memcpy(entry->gid, host_gids[index], sizeof(entry->gid));
 	return memcmp(host_gids[index], none, sizeof(none));

@@ -27,7 +27,7 @@ extern _Atomic unsigned int host_destroyed;
 /* what happens when the host has executed a command of uverbs_write(), on whatever thread; or NULL */
 extern void (*host_did)(uint32_t command, const void *in);
 
-/* the GID table of every device, by index; and what the host answers to a question about it */
+/* the GID table of every device, by index, all of them lo's; and what the host answers to a question about it */
 #define FAKE_GIDS 8
 extern uint8_t host_gids[FAKE_GIDS][16];
 extern uint32_t host_gid_types[FAKE_GIDS];

@@ -377,6 +377,39 @@ static void what_cannot_be_is_refused(void **state)
 	HAS(fe, own);
 }
 
+static void a_subnet_is_the_netdevs(void **state)
+{
+	static const uint8_t local[16] = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 };
+	struct frontend *fe = *state;
+	struct hyv_resp_get_address resp;
+
+	memcpy(host_gids[5], local, 16);
+	assert_int_equal(change("rxe0", "127.0.0.1", true), 0);
+	assert_int_equal(change("rxe0", "10.9.0.12", true), 0); /* which lo has not */
+	settle();
+	assert_int_equal(get_address(fe, 1, &resp), 0);
+	assert_int_equal(le32toh(resp.prefix_len), 8);
+	assert_int_equal(get_address(fe, 2, &resp), 0);
+	assert_int_equal(le32toh(resp.prefix_len), 32);
+}
+
+/* ... which has no GIDs of addresses */
+static void an_iwarp_device_has_its_netdevs_addresses(void **state)
+{
+	struct device *dev = vm.devices[1];
+	struct hyv_req_get_address req = { .device = htole32(dev->id) };
+	struct hyv_resp_get_address resp;
+
+	dev->info.node_type = RDMA_NODE_RNIC;
+	assert_int_equal(gid_add_address(&vm, dev, "10.9.0.11"), -EADDRNOTAVAIL);
+	assert_int_equal(gid_add_address(&vm, dev, "127.0.0.1"), 0);
+	assert_int_equal(
+		fake_ask(*state, HYV_OP_GET_ADDRESS, &req, sizeof(req), &resp, sizeof(resp)), 0);
+	assert_int_equal(le32toh(resp.prefix_len), 8);
+	assert_false(gid_look(&vm, dev));
+	assert_int_equal(gid_add_address(&vm, NULL, "127.0.0.1"), -EEXIST);
+}
+
 static void there_is_room_for_32(void **state)
 {
 	char text[16];
@@ -587,6 +620,8 @@ int main(void)
 		gids_test(events_are_told_where_the_table_is_the_hosts),
 		gids_test(an_operator_gives_and_takes),
 		gids_test(what_cannot_be_is_refused),
+		gids_test(a_subnet_is_the_netdevs),
+		gids_test(an_iwarp_device_has_its_netdevs_addresses),
 		gids_test(there_is_room_for_32),
 		gids_test(a_guest_sees_no_gid_that_is_not_its_own),
 		gids_test(datagrams_need_a_permission_where_a_vm_has_addresses),
