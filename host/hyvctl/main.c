@@ -206,15 +206,19 @@ static enum exit_code watch(const struct options *opt)
 		code = client_ask(opt->dir, vm, PROMPTLY, request("show"), &show);
 		if (!code)
 			code = client_ask(opt->dir, vm, PROMPTLY, request("stats"), &now);
-		if (!code) {
+		if (!code && opt->json) {
+			json_object_set(show, "ops", json_object_get(now, "ops"));
+			json_dumpf(show, stdout, JSON_COMPACT);
+			putchar('\n');
+		} else if (!code) {
 			if (isatty(STDOUT_FILENO))
 				fputs("\033[H\033[2J", stdout);
 			printf("%s\n\n", vm);
 			print_limits(show);
 			putchar('\n');
 			print_stats(now, before ? before : now, opt->interval);
-			fflush(stdout);
 		}
+		fflush(stdout);
 		json_decref(show);
 		json_decref(before);
 		before = now;
@@ -302,7 +306,7 @@ enum { OPT_DIR = 256, OPT_OUTPUT, OPT_OBJECTS, OPT_FORCE };
 enum { OPT_QMP = 300, OPT_DEVICE, OPT_CHARDEV, OPT_PROPERTY, OPT_TIMEOUT, OPT_DRY_RUN };
 
 static const struct argp_option option_table[] = {
-	{ "json", 'j', NULL, 0, "print JSON instead of tables", 0 },
+	{ "json", 'j', NULL, 0, "print JSON instead of tables; watch: a line for each look", 0 },
 	{ "dir", OPT_DIR, "DIR", 0, "where the control sockets are (default /run/hyv)", 0 },
 	{ "objects", OPT_OBJECTS, NULL, 0, "show: each object too", 0 },
 	{ "output", OPT_OUTPUT, "FILE", 0,

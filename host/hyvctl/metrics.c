@@ -57,6 +57,9 @@ static void write_limit(FILE *out, const json_t *shows, const char *metric, cons
 		{
 			const json_t *value = json_object_get(limit, member);
 
+			/* no amount: hyv_operation_seconds_count counts operations */
+			if (!strcmp(name, "ops") && !strcmp(member, "used"))
+				continue;
 			fprintf(out, "%s{", metric);
 			label(out, "vm", vm_name(vm));
 			fputc(',', out);
@@ -124,8 +127,7 @@ static void write_ops(FILE *out, const json_t *stats)
 void metrics_write(FILE *out, const json_t *shows, const json_t *stats)
 {
 	write_up(out, shows);
-	write_limit(out, shows, "hyv_used", "gauge", "used",
-		    "What the VM has; for ops, how many operations it has started.");
+	write_limit(out, shows, "hyv_used", "gauge", "used", "What the VM has.");
 	write_limit(out, shows, "hyv_limit", "gauge", "max", "What the VM may have.");
 	write_limit(out, shows, "hyv_refused_total", "counter", "refused",
 		    "How often the VM was refused more than its limit, or for ops had to wait.");

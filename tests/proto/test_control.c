@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
+#include <regex.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -581,6 +582,31 @@ static void hyvctl_prints_json(void **state)
 	assert_int_equal(f->vm.limits.max[LIMIT_QPS], 8);
 }
 
+static void hyvctl_watches_in_json_a_line_at_a_time(void **state)
+{
+	struct fixture *f = *state;
+	int max, count;
+	json_t *json;
+	char *line;
+
+	assert_int_equal(hyvctl(f, "watch vm1 --json -n 2 -i 0.01"), 0);
+	line = strtok(out, "\n");
+	assert_non_null(line);
+	json = json_loads(line, 0, NULL);
+	assert_int_equal(json_unpack(json, "{s:{s:{s:i}}, s:{s:{s:i}}}", "limits", "cm_ids", "max",
+				     &max, "ops", "create_qp", "count", &count),
+			 0);
+	assert_int_equal(max, 4096);
+	assert_int_equal(count, 2);
+	json_decref(json);
+	line = strtok(NULL, "\n");
+	assert_non_null(line);
+	json = json_loads(line, 0, NULL);
+	assert_non_null(json);
+	json_decref(json);
+	assert_null(strtok(NULL, "\n"));
+}
+
 static void hyvctl_sets_limits(void **state)
 {
 	struct fixture *f = *state;
@@ -654,6 +680,45 @@ static void hyvctl_shows_and_changes_gids(void **state)
 	prints("'add DEVICE GID'");
 }
 
+#define METRIC "[a-zA-Z_:][a-zA-Z0-9_:]*"
+#define LABEL  "[a-zA-Z_][a-zA-Z0-9_]*=\"([^\"\\]|\\\\|\\\"|\\n)*\""
+#define VALUE  "([0-9]+(\\.[0-9]+)?|\\+Inf)"
+
+/* Prometheus' text format: a sample comes after its metric's type, all of a metric together */
+static void is_prometheus_text(char *text)
+{
+	char *line, *type, name[64] = "", before[2048] = "";
+	regmatch_t match[2];
+	regex_t head, sample;
+
+	assert_int_equal(regcomp(&head, "^# (HELP " METRIC " .|TYPE " METRIC " [a-z]+$)",
+				 REG_EXTENDED | REG_NOSUB),
+			 0);
+	assert_int_equal(regcomp(&sample, "^(" METRIC ")\\{" LABEL "(," LABEL ")*\\} " VALUE "$",
+				 REG_EXTENDED),
+			 0);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		if (*line == '#') {
+			if (regexec(&head, line, 0, NULL, 0))
+				fail_msg("%s", line);
+			if (sscanf(line, "# TYPE %62s", name) != 1)
+				continue;
+			strcat(name, " ");
+			assert_null(strstr(before, name));
+			strcat(before, name);
+			name[strlen(name) - 1] = '\0';
+			type = strrchr(line, ' ') + 1;
+			if (!strcmp(name + strlen(name) - 6, "_total") != !strcmp(type, "counter"))
+				fail_msg("%s", line);
+		} else if (regexec(&sample, line, 2, match, 0) ||
+			   strncmp(line, name, strlen(name))) {
+			fail_msg("%s", line);
+		}
+	}
+	regfree(&head);
+	regfree(&sample);
+}
+
 static void hyvctl_writes_metrics(void **state)
 {
 	struct fixture *f = *state;
@@ -670,6 +735,9 @@ static void hyvctl_writes_metrics(void **state)
 	prints("hyv_operation_seconds_bucket{vm=\"vm1\",operation=\"create_qp\",le=\"0.000004\"} 1\n");
 	prints("hyv_operation_seconds_bucket{vm=\"vm1\",operation=\"create_qp\",le=\"+Inf\"} 2\n");
 	prints("hyv_operation_seconds_sum{vm=\"vm1\",operation=\"create_qp\"} 0.000008000\n");
+	prints("hyv_refused_total{vm=\"vm1\",resource=\"ops\"} 0\n");
+	assert_null(strstr(out, "hyv_used{vm=\"vm1\",resource=\"ops\"}"));
+	is_prometheus_text(out);
 	snprintf(path, sizeof(path), "%s/hyv.prom", f->dir);
 	snprintf(args, sizeof(args), "metrics --output %s", path);
 	assert_int_equal(hyvctl(f, args), 0);
@@ -748,6 +816,7 @@ int main(void)
 		control_test(there_is_room_for_16_clients),
 		control_test(hyvctl_prints_tables),
 		control_test(hyvctl_prints_json),
+		control_test(hyvctl_watches_in_json_a_line_at_a_time),
 		control_test(hyvctl_sets_limits),
 		control_test(hyvctl_attaches_and_detaches),
 		control_test(hyvctl_shows_and_changes_gids),
