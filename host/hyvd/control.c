@@ -84,7 +84,7 @@ static json_t *show_limits(struct limits *limits)
 		json_object_set_new(all, limit_name(i),
 				    json_pack("{s:o, s:o, s:o, s:s}", "used",
 					      number(atomic_load(&limits->used[i])), "max",
-					      number(atomic_load(&limits->max[i])), "refused",
+					      number(limit_max(limits, i)), "refused",
 					      number(atomic_load(&limits->refused[i])), "what",
 					      limit_what(i)));
 	return all;

@@ -5,6 +5,11 @@
  * the thing: when its destroy succeeded, or, for what dies with its context, when the context's file
  * is closed. Each context knows what is charged to it for that purpose.
  *
+ * Pages have a limit where the operator sets none, since the host's kernel keeps tables of what is
+ * registered, of about 40 bytes a page, and counts a page as often as it is registered. The limit is
+ * so high that an honest guest does not meet it: all of its memory, once on each device that it may
+ * have.
+ *
  * The rate of operations lets a second's worth pass at once and spaces the rest evenly: an operation
  * is due 1/rate after the one before it, and may start up to a second before it is due. A guest over
  * its rate waits (dispatch.c lets its requests lie in the ring); it is never told to try again, which
@@ -15,11 +20,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include "gmem.h"
 #include "limit.h"
 #include "log.h"
 
 #define SECOND	       1000000000ull
+#define PAGE	       4096
 #define CM_IDS_DEFAULT 4096 /* each may take a port that all programs of the host choose from */
+#define MEMORY_TIMES   HYV_MAX_DEVICES /* see above */
 
 #define ATTR(member)   offsetof(struct hyv_resp_query_device, member)
 
@@ -59,7 +67,18 @@ void limit_init(struct limits *limits)
 
 uint64_t limit_default(enum limit which)
 {
-	return which == LIMIT_CM_IDS ? CM_IDS_DEFAULT : LIMIT_NONE;
+	return which == LIMIT_CM_IDS ? CM_IDS_DEFAULT :
+	       which == LIMIT_PAGES  ? LIMIT_BY_MEMORY :
+				       LIMIT_NONE;
+}
+
+uint64_t limit_max(const struct limits *limits, enum limit which)
+{
+	uint64_t max = atomic_load(&limits->max[which]);
+
+	if (max != LIMIT_BY_MEMORY)
+		return max;
+	return limits->gmem ? gmem_total(limits->gmem) / PAGE * MEMORY_TIMES : LIMIT_NONE;
 }
 
 const char *limit_name(enum limit which)
@@ -96,10 +115,19 @@ bool limit_parse(const char *text, uint64_t *value)
 	errno = 0;
 	*value = strtoull(text, &end, 10);
 	shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-	if (errno || end[shift > 0] || *value > (LIMIT_NONE - 1) >> shift)
+	if (errno || end[shift > 0] || *value > (LIMIT_BY_MEMORY - 1) >> shift)
 		return false;
 	*value <<= shift;
 	return true;
+}
+
+/* each limit has lines of its own, so that a flood at one does not hide another's */
+static bool may_tell(enum limit which)
+{
+	static struct log_ratelimit lines[LIMIT_COUNT] = { [0 ... LIMIT_COUNT - 1] =
+								   LOG_GUEST_RATE };
+
+	return log_allowed(&lines[which]);
 }
 
 int limit_charge(struct limits *limits, struct charges *charges, enum limit which, uint64_t n)
@@ -108,13 +136,14 @@ int limit_charge(struct limits *limits, struct charges *charges, enum limit whic
 	uint64_t max;
 
 	do {
-		max = atomic_load(&limits->max[which]);
+		max = limit_max(limits, which);
 		if (used > max || n > max - used) {
 			atomic_fetch_add(&limits->refused[which], 1);
-			log_guest("the VM has %" PRIu64 " %s and wants %" PRIu64
-				  " more, over its limit of %" PRIu64
-				  ": refused; 'hyvctl limit' can raise '%s'",
-				  used, rows[which].what, n, max, rows[which].name);
+			if (may_tell(which))
+				log_warn("the VM has %" PRIu64 " %s and wants %" PRIu64
+					 " more, over its limit of %" PRIu64
+					 ": refused; 'hyvctl limit' can raise '%s'",
+					 used, rows[which].what, n, max, rows[which].name);
 			return -ENOMEM;
 		}
 	} while (!atomic_compare_exchange_weak(&limits->used[which], &used, used + n));
@@ -143,8 +172,8 @@ void limit_clamp(const struct limits *limits, struct hyv_resp_query_device *attr
 	uint64_t max = atomic_load(&limits->max[LIMIT_PAGES]);
 	unsigned int i;
 
-	if (max <= UINT64_MAX / 4096 && max * 4096 < le64toh(attr->max_mr_size))
-		attr->max_mr_size = htole64(max * 4096);
+	if (max <= UINT64_MAX / PAGE && max * PAGE < le64toh(attr->max_mr_size))
+		attr->max_mr_size = htole64(max * PAGE);
 	for (i = 0; i < LIMIT_COUNT; i++) {
 		__le32 *field = (__le32 *)((char *)attr + rows[i].attr);
 

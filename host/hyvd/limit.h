@@ -12,6 +12,11 @@
 /** LIMIT_NONE - the value of a limit that is none */
 #define LIMIT_NONE UINT64_MAX
 
+/** LIMIT_BY_MEMORY - the value of a limit that follows the VM's memory: limit_max() */
+#define LIMIT_BY_MEMORY (UINT64_MAX - 1)
+
+struct gmem;
+
 /** enum limit - what is limited; LIMIT_OPS is a rate, all others are amounts. limit.c has the table. */
 enum limit {
 	LIMIT_CONTEXTS,
@@ -31,10 +36,11 @@ enum limit {
 
 /**
  * struct limits - of one VM
- * @max: the limits; set and read by any thread
+ * @max: the limits as they were set; set by any thread, read by limit_max()
  * @used: what the VM has; for LIMIT_OPS, how many operations it has started
  * @refused: how often it was told that it cannot have more; for LIMIT_OPS, how often it had to wait
  * @ops_due: nanoseconds, when the next operation were due at exactly the rate; the event loop's
+ * @gmem: the VM's memory, for LIMIT_BY_MEMORY; NULL: not known, and no limit
  *
  * All zeros is no use: limit_init().
  */
@@ -43,6 +49,7 @@ struct limits {
 	_Atomic uint64_t used[LIMIT_COUNT];
 	_Atomic uint64_t refused[LIMIT_COUNT];
 	uint64_t ops_due;
+	struct gmem *gmem;
 };
 
 /** struct charges - what one context has of the VM's amounts; all zeros at first */
@@ -53,8 +60,11 @@ struct charges {
 /** limit_default() - Return: the limit where the operator sets none */
 uint64_t limit_default(enum limit which);
 
-/** limit_init() - nothing used, and every limit its default */
+/** limit_init() - nothing used, every limit its default, and no memory */
 void limit_init(struct limits *limits);
+
+/** limit_max() - Return: a limit as it is at the moment; LIMIT_NONE: there is none. Any thread. */
+uint64_t limit_max(const struct limits *limits, enum limit which);
 
 /** limit_name() - Return: a limit's name in files and tools */
 const char *limit_name(enum limit which);

@@ -48,10 +48,13 @@ void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 bool log_allowed(struct log_ratelimit *rl);
 
+/** LOG_GUEST_RATE - initializes a struct log_ratelimit for lines that the guest can cause at will */
+#define LOG_GUEST_RATE { .burst = 5, .interval = 10 }
+
 /** log_guest() - a warning that the guest can cause at will, limited per place in the source */
 #define log_guest(...) \
 	do { \
-		static struct log_ratelimit rl_ = { .burst = 5, .interval = 10 }; \
+		static struct log_ratelimit rl_ = LOG_GUEST_RATE; \
 		if (log_allowed(&rl_)) \
 			log_warn(__VA_ARGS__); \
 	} while (0)

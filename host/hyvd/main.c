@@ -176,6 +176,7 @@ static int vm_init(struct vm *vm)
 	vm->gmem = vm->pool ? gmem_create(LINEAR_MAP) : NULL;
 	if (!vm->gmem)
 		return -errno;
+	vm->limits.gmem = vm->gmem;
 	vm->objtab = objtab_create();
 	if (!vm->objtab)
 		return -ENOMEM;

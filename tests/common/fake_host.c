@@ -135,6 +135,7 @@ int fake_setup(void **state)
 	limit_init(&vm.limits);
 	vm.loop = fe->loop;
 	vm.gmem = fe->gm;
+	vm.limits.gmem = fe->gm;
 	vm.vu = fe->dev;
 	vm.pool = pool_create(2);
 	vm.objtab = objtab_create();

@@ -145,6 +145,24 @@ static void pages_are_counted_per_registration(void **state)
 	assert_int_equal(vm.limits.used[LIMIT_MRS], 0);
 }
 
+/* Where the operator sets no limit, all memory can be registered on each device that a VM may have. */
+static void all_memory_is_registered_so_often_and_no_more(void **state)
+{
+	struct frontend *fe = *state;
+	uint64_t all = gmem_total(vm.gmem) / 4096 * 4096;
+	__le64 context, pd, mr;
+	unsigned int i;
+
+	assert_int_equal(fake_alloc_context(fe, 0, &context), 0);
+	assert_int_equal(fake_alloc_pd(fe, context, &pd), 0);
+	for (i = 0; i < HYV_MAX_DEVICES; i++)
+		assert_int_equal(reg_mr(fe, pd, DRIVER_GPA, all, &mr), 0);
+	assert_int_equal(reg_mr(fe, pd, DRIVER_GPA, 4096, &mr), -ENOMEM);
+	assert_int_equal(vm.limits.refused[LIMIT_PAGES], 1);
+	vm.limits.max[LIMIT_PAGES] = LIMIT_NONE;
+	assert_int_equal(reg_mr(fe, pd, DRIVER_GPA, 4096, &mr), 0);
+}
+
 static void over_the_rate_answers_wait_and_none_fails(void **state)
 {
 	struct frontend *fe = *state;
@@ -214,6 +232,7 @@ int main(void)
 		limited_test(a_context_and_what_is_in_it_are_given_back),
 		limited_test(what_the_host_refuses_is_not_charged),
 		limited_test(pages_are_counted_per_registration),
+		limited_test(all_memory_is_registered_so_often_and_no_more),
 		limited_test(over_the_rate_answers_wait_and_none_fails),
 		limited_test(a_stop_while_requests_wait),
 	};

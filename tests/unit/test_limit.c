@@ -8,10 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
+#include "gmem.h"
 #include "limit.h"
+#include "log.h"
 
 #define SECOND 1000000000ull
+#define MEMORY (64 << 20)
 
 static struct limits limits;
 
@@ -27,6 +32,7 @@ static void without_a_limit_anything_goes(void **state)
 	struct charges charges = { 0 };
 
 	(void)state;
+	limits.max[LIMIT_PAGES] = LIMIT_NONE;
 	assert_int_equal(limit_charge(&limits, &charges, LIMIT_PAGES, LIMIT_NONE - 1), 0);
 	assert_int_equal(limits.used[LIMIT_PAGES], LIMIT_NONE - 1);
 	assert_int_equal(limits.refused[LIMIT_PAGES], 0);
@@ -73,6 +79,72 @@ static void a_context_takes_what_is_charged_to_it_along(void **state)
 	assert_int_equal(limits.used[LIMIT_PAGES], 0);
 	limit_uncharge_all(&limits, &one);
 	assert_int_equal(limits.used[LIMIT_QPS], 1);
+}
+
+/* @len: of the VM's memory, as QEMU tells it */
+static void set_memory(struct gmem *gmem, uint64_t len)
+{
+	struct gmem_region region = { .len = len, .qemu_va = 1 << 30 };
+
+	region.fd = memfd_create("memory", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(region.fd, (off_t)len), 0);
+	assert_int_equal(gmem_set_table(gmem, &region, 1), 0);
+}
+
+static void pages_follow_the_memory_unless_told_otherwise(void **state)
+{
+	const uint64_t all = MEMORY / 4096 * HYV_MAX_DEVICES;
+
+	(void)state;
+	assert_int_equal(limit_max(&limits, LIMIT_PAGES), LIMIT_NONE);
+	assert_int_equal(limit_max(&limits, LIMIT_CM_IDS), 4096);
+	assert_int_equal(limit_max(&limits, LIMIT_QPS), LIMIT_NONE);
+	limits.gmem = gmem_create(NULL);
+	assert_int_equal(limit_max(&limits, LIMIT_PAGES), 0);
+	set_memory(limits.gmem, MEMORY);
+	assert_int_equal(limit_max(&limits, LIMIT_PAGES), all);
+	assert_int_equal(limit_charge(&limits, NULL, LIMIT_PAGES, all), 0);
+	assert_int_equal(limit_charge(&limits, NULL, LIMIT_PAGES, 1), -ENOMEM);
+	/* memory is plugged, and taken out again */
+	set_memory(limits.gmem, 2 * MEMORY);
+	assert_int_equal(limit_charge(&limits, NULL, LIMIT_PAGES, all), 0);
+	set_memory(limits.gmem, MEMORY);
+	assert_int_equal(limit_charge(&limits, NULL, LIMIT_PAGES, 1), -ENOMEM);
+	assert_int_equal(limits.used[LIMIT_PAGES], 2 * all);
+	limits.max[LIMIT_PAGES] = LIMIT_NONE;
+	assert_int_equal(limit_charge(&limits, NULL, LIMIT_PAGES, 1), 0);
+	limits.max[LIMIT_PAGES] = 5;
+	assert_int_equal(limit_max(&limits, LIMIT_PAGES), 5);
+	gmem_destroy(limits.gmem);
+}
+
+static void a_flood_at_one_limit_does_not_hide_another(void **state)
+{
+	int fds[2], saved = dup(STDERR_FILENO), i, lines = 0;
+	static char said[1 << 16];
+	const char *p = said;
+	ssize_t n;
+
+	(void)state;
+	limits.max[LIMIT_SRQS] = 0;
+	limits.max[LIMIT_AHS] = 0;
+	assert_int_equal(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	for (i = 0; i < 100; i++)
+		limit_charge(&limits, NULL, LIMIT_SRQS, 1);
+	limit_charge(&limits, NULL, LIMIT_AHS, 1);
+	dup2(saved, STDERR_FILENO);
+	n = read(fds[0], said, sizeof(said) - 1);
+	assert_true(n > 0);
+	said[n] = '\0';
+	close(saved);
+	close(fds[0]);
+	close(fds[1]);
+	assert_non_null(strstr(said, "can raise 'ahs'"));
+	for (p = said; (p = strstr(p, "can raise 'srqs'")); p++)
+		lines++;
+	assert_in_range(lines, 5, 10); /* the ten seconds may be over in between */
+	assert_int_equal(limits.refused[LIMIT_SRQS], 100);
 }
 
 static void *charge_often(void *arg)
@@ -178,6 +250,7 @@ static void names_and_values_are_understood(void **state)
 					   "1KK",
 					   "1 ",
 					   " 1",
+					   "18446744073709551614",
 					   "18446744073709551615",
 					   "18446744073709551616",
 					   "17179869184G",
@@ -206,6 +279,8 @@ int main(void)
 		limit_test(the_limit_is_reached_but_not_passed),
 		limit_test(a_limit_lowered_below_what_is_used_takes_nothing_away),
 		limit_test(a_context_takes_what_is_charged_to_it_along),
+		limit_test(pages_follow_the_memory_unless_told_otherwise),
+		limit_test(a_flood_at_one_limit_does_not_hide_another),
 		limit_test(threads_together_get_no_more_than_the_limit),
 		limit_test(the_guest_reads_its_limits_where_they_are_lower),
 		limit_test(operations_are_spaced_by_the_rate_after_a_seconds_worth),
