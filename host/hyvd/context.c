@@ -206,18 +206,14 @@ static int publish(struct context *ctx)
 	return ret;
 }
 
-int alloc_context_exec(struct cmd *cmd)
+static int alloc_context(struct cmd *cmd)
 {
-	const struct hyv_req_alloc_context *req = cmd->req;
 	struct hyv_resp_alloc_context *resp = cmd->resp;
-	int ret = device_find(cmd, req->device, req->reserved);
-	const struct udata *udata;
+	const struct udata *udata = cmd_udata(cmd, cmd->device);
 	struct context *ctx;
 	uint64_t id;
+	int ret;
 
-	if (ret)
-		return ret;
-	udata = cmd_udata(cmd, cmd->device);
 	if (!udata)
 		return -EOPNOTSUPP;
 	ret = context_open(cmd->vm, cmd->device, udata, &ctx);
@@ -232,6 +228,21 @@ int alloc_context_exec(struct cmd *cmd)
 		obj_put(cmd->vm->objtab, &ctx->obj);
 	else
 		resp->context = htole64(id);
+	return ret;
+}
+
+int alloc_context_exec(struct cmd *cmd)
+{
+	const struct hyv_req_alloc_context *req = cmd->req;
+	int ret = device_find(cmd, req->device, req->reserved);
+
+	if (!ret)
+		ret = limit_charge(&cmd->vm->limits, NULL, LIMIT_CONTEXTS, 1);
+	if (ret)
+		return ret;
+	ret = alloc_context(cmd);
+	if (ret)
+		limit_uncharge(&cmd->vm->limits, NULL, LIMIT_CONTEXTS, 1);
 	return ret;
 }
 

@@ -196,7 +196,10 @@ int device_find(struct cmd *cmd, __le32 id, __le32 reserved)
 	if (cmd->device)
 		cmd->device->refs++;
 	pthread_mutex_unlock(&vm->lock);
-	return cmd->device ? 0 : -ENODEV;
+	if (!cmd->device)
+		return -ENODEV;
+	log_about(cmd->device->name, 0); /* until cmd_exec() ends */
+	return 0;
 }
 
 /* /sys/class/infiniband/<dev>/<file>, first line. Return: 0 or a negative errno */

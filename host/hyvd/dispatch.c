@@ -70,8 +70,8 @@ static const enum obj_type target_types[HYV_OP_COUNT] = {
 
 /**
  * struct counted - what an operation changes of what the VM has: one more when it succeeds, or one
- * less. What dies with its context is taken back by context_close(), pages and the window where they
- * are taken.
+ * less. What dies with its context is taken back by context_close(), contexts, pages and the window
+ * where they are taken.
  */
 struct counted {
 	enum limit which;
@@ -79,14 +79,13 @@ struct counted {
 };
 
 static const struct counted counted[HYV_OP_COUNT] = {
-	[HYV_OP_ALLOC_CONTEXT] = { LIMIT_CONTEXTS, 1 }, [HYV_OP_ALLOC_PD] = { LIMIT_PDS, 1 },
-	[HYV_OP_DEALLOC_PD] = { LIMIT_PDS, -1 },	[HYV_OP_REG_MR] = { LIMIT_MRS, 1 },
-	[HYV_OP_DEREG_MR] = { LIMIT_MRS, -1 },		[HYV_OP_CREATE_CQ] = { LIMIT_CQS, 1 },
-	[HYV_OP_DESTROY_CQ] = { LIMIT_CQS, -1 },	[HYV_OP_CREATE_QP] = { LIMIT_QPS, 1 },
-	[HYV_OP_DESTROY_QP] = { LIMIT_QPS, -1 },	[HYV_OP_CREATE_SRQ] = { LIMIT_SRQS, 1 },
-	[HYV_OP_DESTROY_SRQ] = { LIMIT_SRQS, -1 },	[HYV_OP_CREATE_AH] = { LIMIT_AHS, 1 },
-	[HYV_OP_DESTROY_AH] = { LIMIT_AHS, -1 },	[HYV_OP_ALLOC_MW] = { LIMIT_MWS, 1 },
-	[HYV_OP_DEALLOC_MW] = { LIMIT_MWS, -1 },
+	[HYV_OP_ALLOC_PD] = { LIMIT_PDS, 1 },	 [HYV_OP_DEALLOC_PD] = { LIMIT_PDS, -1 },
+	[HYV_OP_REG_MR] = { LIMIT_MRS, 1 },	 [HYV_OP_DEREG_MR] = { LIMIT_MRS, -1 },
+	[HYV_OP_CREATE_CQ] = { LIMIT_CQS, 1 },	 [HYV_OP_DESTROY_CQ] = { LIMIT_CQS, -1 },
+	[HYV_OP_CREATE_QP] = { LIMIT_QPS, 1 },	 [HYV_OP_DESTROY_QP] = { LIMIT_QPS, -1 },
+	[HYV_OP_CREATE_SRQ] = { LIMIT_SRQS, 1 }, [HYV_OP_DESTROY_SRQ] = { LIMIT_SRQS, -1 },
+	[HYV_OP_CREATE_AH] = { LIMIT_AHS, 1 },	 [HYV_OP_DESTROY_AH] = { LIMIT_AHS, -1 },
+	[HYV_OP_ALLOC_MW] = { LIMIT_MWS, 1 },	 [HYV_OP_DEALLOC_MW] = { LIMIT_MWS, -1 },
 };
 
 /** struct op - one operation: its name, the sizes of its structs, HYV_OP_* flags, its handler */

@@ -213,6 +213,7 @@ int hotplug_attach(struct hotplug *hotplug, const struct hotplug_attach *what, u
 
 static void attach_finish(struct hotplug *hotplug, struct attach *attach)
 {
+	log_about(attach->name, 0);
 	log_catch(attach->error, sizeof(attach->error));
 	if (attach->dev && attach->num_removals != hotplug->num_removals) {
 		log_err("the host has lost an RDMA device while '%s' was attached: try again",
@@ -222,6 +223,7 @@ static void attach_finish(struct hotplug *hotplug, struct attach *attach)
 		give_up(attach);
 	}
 	log_catch(NULL, 0);
+	log_about(NULL, 0);
 	if (attach->dev) {
 		hotplug_tell_guest(hotplug, attach->dev->slot);
 		if (attach->dev->has_addresses)
@@ -249,7 +251,9 @@ static int patience_over(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)source;
 	(void)usec;
+	log_about(going->name, 0);
 	log_warn("the guest still uses '%s': what it has there is destroyed", going->name);
+	log_about(NULL, 0);
 	pool_submit(going->hotplug->vm->pool, &going->closing->job);
 	going->closing = NULL;
 	return 0;
@@ -332,7 +336,9 @@ int hotplug_detach(struct hotplug *hotplug, const char *name, bool force, uint64
 			name, use.contexts, use.cms);
 		return -EBUSY;
 	}
+	log_about(name, 0);
 	log_info("'%s' is detached", name);
+	log_about(NULL, 0);
 	ret = let_go(hotplug, dev, client);
 	if (ret)
 		snprintf(why, why_len, "no memory");
@@ -356,7 +362,9 @@ static void device_finish(struct hotplug *hotplug, struct device *dev)
 		if (going->id == dev->id)
 			break;
 	if (going) {
+		log_about(going->name, 0);
 		log_info("'%s' is gone", going->name);
+		log_about(NULL, 0);
 		control_done(hotplug->vm->control, going->client, going->name, NULL);
 		going_free(going);
 	}
@@ -431,10 +439,12 @@ static void on_removal(struct hotplug *hotplug, const char *uverbs)
 			 vm->devices[i]->info.uverbs);
 		if (uverbs ? strcmp(uverbs, vm->devices[i]->info.uverbs) : !stat(path, &st))
 			continue;
+		log_about(vm->devices[i]->name, 0);
 		log_warn("the host removes '%s': the VM loses it", vm->devices[i]->name);
 		if (let_go(hotplug, vm->devices[i], 0))
 			log_err("no memory to let go of '%s': 'hyvctl detach' it",
 				vm->devices[i]->name);
+		log_about(NULL, 0);
 	}
 }
 

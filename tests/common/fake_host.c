@@ -2,9 +2,14 @@
 /* see fake_host.h */
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include "fake_host.h"
+#include "log.h"
 
 struct vm vm;
 const struct hyv_provider fake_provider = { .name = "fake" };
@@ -106,6 +111,43 @@ int __wrap_uverbs_destroy(int fd, uint32_t driver_id, uint16_t object, uint16_t 
 	(void)resp_len;
 	host_destroyed++;
 	return host_destroys;
+}
+
+static char journal[1 << 16];
+static pthread_mutex_t journal_lock = PTHREAD_MUTEX_INITIALIZER; /* guards @journal */
+
+int __wrap_sd_journal_sendv(const struct iovec *iov, int n);
+int __wrap_sd_journal_sendv(const struct iovec *iov, int n)
+{
+	size_t len;
+	int i;
+
+	pthread_mutex_lock(&journal_lock);
+	len = strlen(journal);
+	for (i = 0; i < n && len + iov[i].iov_len + 2 < sizeof(journal); i++) {
+		memcpy(journal + len, iov[i].iov_base, iov[i].iov_len);
+		len += iov[i].iov_len;
+		journal[len++] = i + 1 < n ? '|' : '\n';
+		journal[len] = '\0';
+	}
+	pthread_mutex_unlock(&journal_lock);
+	return 0;
+}
+
+const char *fake_journal(bool is_on)
+{
+	struct stat st;
+	char text[64];
+
+	fstat(STDERR_FILENO, &st);
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	if (is_on)
+		setenv("JOURNAL_STREAM", text, 1);
+	else
+		unsetenv("JOURNAL_STREAM");
+	log_init("vm", false);
+	return journal;
 }
 
 static void on_kick(struct frontend *fe, unsigned int queue)

@@ -56,6 +56,13 @@ int fake_ask(struct frontend *fe, uint32_t op, const void *req, size_t len, void
 int fake_alloc_context(struct frontend *fe, uint32_t device, __le64 *id);
 int fake_alloc_pd(struct frontend *fe, __le64 context, __le64 *id);
 
+/**
+ * fake_journal() - hyvd's lines go to a journal of ours, or to standard error again
+ *
+ * Return: what came so far, a line each, with its fields separated by '|'.
+ */
+const char *fake_journal(bool is_on);
+
 /** fake_destroy() - DEALLOC_PD, DEREG_MR, FREE_CONTEXT and so on. Return: the status */
 int fake_destroy(struct frontend *fe, uint32_t op, __le64 id);
 

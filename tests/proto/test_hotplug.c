@@ -101,6 +101,7 @@ static int teardown(void **state)
 	hotplug_destroy(vm.hotplug);
 	close(uevents[1]);
 	vm.pool = pool_create(1); /* fake_teardown()'s to destroy */
+	fake_journal(false);
 	return fake_teardown(state);
 }
 
@@ -154,6 +155,18 @@ static int get_device(struct frontend *fe, uint32_t slot, uint32_t *id)
 
 	*id = le32toh(resp.id);
 	return ret;
+}
+
+/* the journal has a line with @text, about @device */
+static void journal_tells(const char *text, const char *device)
+{
+	const char *journal = fake_journal(true), *line = strstr(journal, text);
+	char field[64];
+
+	snprintf(field, sizeof(field), "|HYV_DEVICE=%s\n", device);
+	if (!line || strcspn(line, "\n") + 1 < strlen(field) ||
+	    strncmp(strchr(line, '\n') + 1 - strlen(field), field, strlen(field)))
+		fail_msg("no '%s' about %s in:\n%s", text, device, journal);
 }
 
 /* ---- the tests ---- */
@@ -315,6 +328,7 @@ static void what_the_host_removes_goes(void **state)
 	struct frontend *fe = *state;
 	uint32_t id;
 
+	fake_journal(true);
 	assert_int_equal(attach("rxe1"), 0);
 	assert_int_equal(attach("rxe2"), 0);
 	while (changed_slot() >= 0)
@@ -329,6 +343,31 @@ static void what_the_host_removes_goes(void **state)
 	assert_int_equal(get_device(fe, 0, &id), 0);
 	assert_int_equal(get_device(fe, 1, &id), -ENODEV);
 	assert_int_equal(times_done, 2); /* nobody has asked for it */
+	journal_tells("the host removes 'rxe2'", "rxe2");
+	journal_tells("'rxe2' is gone", "rxe2");
+}
+
+static void each_line_of_a_detach_tells_its_device(void **state)
+{
+	struct frontend *fe = *state;
+	__le64 context;
+	uint32_t id;
+
+	fake_journal(true);
+	assert_int_equal(attach("rxe3"), 0);
+	assert_int_equal(get_device(fe, 0, &id), 0);
+	assert_int_equal(fake_alloc_context(fe, id, &context), 0);
+	assert_int_equal(attach("rxe3"), -1);
+	assert_int_equal(detach("rxe3", true), 0);
+	assert_true(done(3, LONGER_THAN_PATIENCE));
+	journal_tells("the VM has 'rxe3' already", "rxe3");
+	journal_tells("'rxe3' is detached", "rxe3");
+	journal_tells("the guest still uses 'rxe3'", "rxe3");
+	journal_tells("'rxe3' is gone", "rxe3");
+	log_info("of none");
+	if (strstr(fake_journal(true), "of none|PRIORITY=6|SYSLOG_IDENTIFIER=hyvd|HYV_VM=vm\n") ==
+	    NULL)
+		fail_msg("%s", fake_journal(true));
 }
 
 /* put a request into the ring that is not answered. Return: how many answers there will be with it */
@@ -427,6 +466,7 @@ int main(void)
 		hotplug_test(a_guest_that_lets_go_is_not_waited_for),
 		hotplug_test(a_guest_that_does_not_loses_it_all_the_same),
 		hotplug_test(what_the_host_removes_goes),
+		hotplug_test(each_line_of_a_detach_tells_its_device),
 		hotplug_test(nothing_is_said_to_be_gone_before_it_is),
 		hotplug_test(a_destroy_on_a_dead_device_is_answered_at_the_end),
 		hotplug_test(a_daemon_may_end_in_the_middle_of_it),

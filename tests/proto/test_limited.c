@@ -84,6 +84,23 @@ static void a_context_and_what_is_in_it_are_given_back(void **state)
 	assert_int_equal(vm.limits.refused[LIMIT_PDS], 1);
 }
 
+static void a_refused_context_tells_its_device(void **state)
+{
+	const char *journal = fake_journal(true);
+	__le64 context;
+	int ret;
+
+	vm.limits.max[LIMIT_CONTEXTS] = 0;
+	ret = fake_alloc_context(*state, 0, &context);
+	fake_journal(false);
+	assert_int_equal(ret, -ENOMEM);
+	assert_int_equal(fake_alloc_context(*state, 7, &context), -ENODEV);
+	assert_int_equal(vm.limits.refused[LIMIT_CONTEXTS], 1);
+	if (!strstr(journal, "can raise 'contexts'|PRIORITY=4|SYSLOG_IDENTIFIER=hyvd|HYV_VM=vm|"
+			     "HYV_DEVICE=fake0\n"))
+		fail_msg("%s", journal);
+}
+
 static void what_the_host_refuses_is_not_charged(void **state)
 {
 	struct frontend *fe = *state;
@@ -230,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		limited_test(a_context_and_what_is_in_it_are_given_back),
+		limited_test(a_refused_context_tells_its_device),
 		limited_test(what_the_host_refuses_is_not_charged),
 		limited_test(pages_are_counted_per_registration),
 		limited_test(all_memory_is_registered_so_often_and_no_more),
