@@ -16,6 +16,8 @@
 #include "config.h"
 #include "log.h"
 
+#define DEVICE_FORM "'name: NAME' or 'guid: XXXX:XXXX:XXXX:XXXX'" /* within a mapping */
+
 /** struct reader - a file on its way into options; @errors: told so far, @any_device: it names one */
 struct reader {
 	const char *path;
@@ -58,7 +60,8 @@ static bool parse_guid(const char *text, uint64_t *guid)
 	return !text[i];
 }
 
-static void add_device(struct reader *r, size_t line, const char *text)
+/* Return: the device's name, or NULL after a message */
+static const char *add_device(struct reader *r, size_t line, const char *text)
 {
 	char found[NAME_MAX + 1], known[1024];
 	struct options *opt = r->opt;
@@ -73,29 +76,37 @@ static void add_device(struct reader *r, size_t line, const char *text)
 			r, line,
 			"'%s' is neither a GUID, XXXX:XXXX:XXXX:XXXX in hexadecimal digits as ibv_devinfo prints it, nor a name",
 			text);
-		return;
+		return NULL;
 	}
 	ret = r->find(is_guid ? NULL : text, guid, found, known, sizeof(known));
-	if (ret == -ENODEV && known[0]) {
+	if (ret == -ENOTUNIQ)
+		complain(
+			r, line,
+			"'%s' is the GUID of more than one device: write the name of the one you mean; there are: %s",
+			text, known);
+	else if (ret == -ENODEV && known[0])
 		complain(r, line, "no RDMA device '%s' on this host; there are: %s", text, known);
-		return;
-	} else if (ret) {
+	else if (ret)
 		complain(r, line, "no RDMA device '%s': the host has none (%s); load its driver",
 			 text, strerror(-ret));
-		return;
-	}
+	if (ret)
+		return NULL;
 	for (i = 0; i < opt->num_devices; i++)
 		if (!strcmp(opt->devices[i], found))
 			break;
-	if (i < opt->num_devices)
+	if (i < opt->num_devices) {
 		complain(r, line,
 			 "'%s' is device %s, which is in the file already: remove this line", text,
 			 found);
-	else if (i == HYV_MAX_DEVICES)
+		return NULL;
+	}
+	if (i == HYV_MAX_DEVICES) {
 		complain(r, line, "'%s' is one device too many: a VM can have %u", text,
 			 HYV_MAX_DEVICES);
-	else
-		snprintf(opt->devices[opt->num_devices++], sizeof(opt->devices[0]), "%s", found);
+		return NULL;
+	}
+	snprintf(opt->devices[opt->num_devices++], sizeof(opt->devices[0]), "%s", found);
+	return opt->devices[i];
 }
 
 static size_t line_of(const yaml_node_t *node)
@@ -188,34 +199,125 @@ static void read_switch(struct reader *r, const struct key *key, yaml_node_t *va
 		r->opt->verbose = is_on;
 }
 
-/* a device is its name or GUID alone, or 'name: NAME' or 'guid: GUID' */
+/* @device: that must have it, or "". Whether the host has it is found out later: gid_add_address() */
+static void read_address(struct reader *r, yaml_node_t *value, const char *device)
+{
+	const char *text = text_of(r, "addresses", value);
+	struct option_address *out = &r->opt->addresses[r->opt->num_addresses];
+	struct address address;
+
+	if (!text)
+		return;
+	if (strlen(text) >= sizeof(out->text) || !gid_parse_address(text, &address)) {
+		complain(
+			r, line_of(value),
+			"'%s' is not an IP address, with /LEN or without, that is more than link-local",
+			text);
+	} else if (r->opt->num_addresses == VM_MAX_ADDRESSES) {
+		complain(r, line_of(value), "'%s' is one address too many: a VM can have %u", text,
+			 VM_MAX_ADDRESSES);
+	} else {
+		*out = (struct option_address){ .line = line_of(value) };
+		snprintf(out->text, sizeof(out->text), "%s", text);
+		snprintf(out->device, sizeof(out->device), "%s", device);
+		r->opt->num_addresses++;
+	}
+}
+
+static void read_addresses_on(struct reader *r, yaml_node_t *value, const char *device)
+{
+	yaml_node_item_t *item;
+
+	if (value->type != YAML_SEQUENCE_NODE) {
+		complain(r, line_of(value),
+			 "'addresses' needs a list: a line '- IP' or '- IP/LEN' for each");
+		return;
+	}
+	for (item = value->data.sequence.items.start; item < value->data.sequence.items.top; item++)
+		read_address(r, yaml_document_get_node(&r->doc, *item), device);
+}
+
+static void read_addresses(struct reader *r, const struct key *key, yaml_node_t *value)
+{
+	(void)key;
+	read_addresses_on(r, value, "");
+}
+
+/* Return: whether a key of the same name came before */
+static bool is_double(struct reader *r, yaml_node_t *mapping, const yaml_node_pair_t *pair)
+{
+	const yaml_node_t *key = yaml_document_get_node(&r->doc, pair->key), *other;
+	yaml_node_pair_t *p;
+
+	for (p = mapping->data.mapping.pairs.start; p < pair; p++) {
+		other = yaml_document_get_node(&r->doc, p->key);
+		if (other->type == YAML_SCALAR_NODE && key->type == YAML_SCALAR_NODE &&
+		    !strcmp((char *)other->data.scalar.value, (char *)key->data.scalar.value)) {
+			complain(r, line_of(key), "'%s' is in line %zu already: remove one of them",
+				 (char *)key->data.scalar.value, line_of(other));
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * what 'name: NAME' or 'guid: GUID', with 'addresses: [IP...]' or not, say. @addresses: out, or NULL. Return:
+ * the name's or GUID's node, or NULL after a message
+ */
+static yaml_node_t *read_device_keys(struct reader *r, yaml_node_t *mapping,
+				     yaml_node_t **addresses)
+{
+	yaml_node_t *device = NULL;
+	yaml_node_pair_t *pair;
+
+	for (pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top;
+	     pair++) {
+		yaml_node_t *key = yaml_document_get_node(&r->doc, pair->key);
+		yaml_node_t *value = yaml_document_get_node(&r->doc, pair->value);
+		const char *text = text_of(r, "devices", key);
+
+		if (!text || is_double(r, mapping, pair))
+			return NULL;
+		if (!strcmp(text, "addresses")) {
+			*addresses = value;
+		} else if (device || (strcmp(text, "name") && strcmp(text, "guid"))) {
+			complain(r, line_of(key),
+				 "a device has no '%s': it has either " DEVICE_FORM
+				 ", and 'addresses: [ IP ]' if there are some on it",
+				 text);
+			return NULL;
+		} else {
+			device = value;
+		}
+	}
+	if (!device)
+		complain(r, line_of(mapping), "this device has no name: write " DEVICE_FORM);
+	return device;
+}
+
 static void read_device(struct reader *r, yaml_node_t *value)
 {
-	yaml_node_t *inner = value, *what;
-	const char *text;
+	yaml_node_t *device = value, *addresses = NULL;
+	const char *text, *name = NULL;
+	unsigned int before = r->opt->num_addresses;
 
 	r->any_device = true;
-	if (value->type == YAML_MAPPING_NODE &&
-	    value->data.mapping.pairs.top - value->data.mapping.pairs.start == 1) {
-		what = yaml_document_get_node(&r->doc, value->data.mapping.pairs.start->key);
-		inner = yaml_document_get_node(&r->doc, value->data.mapping.pairs.start->value);
-		text = text_of(r, "devices", what);
-		if (text && strcmp(text, "name") && strcmp(text, "guid")) {
-			complain(
-				r, line_of(what),
-				"a device has no '%s': write 'name: NAME' or 'guid: XXXX:XXXX:XXXX:XXXX'",
-				text);
-			return;
-		}
+	if (value->type == YAML_MAPPING_NODE) {
+		device = read_device_keys(r, value, &addresses);
 	} else if (value->type != YAML_SCALAR_NODE) {
 		complain(
 			r, line_of(value),
 			"a device is one of '- NAME', '- name: NAME' and '- guid: XXXX:XXXX:XXXX:XXXX'");
 		return;
 	}
-	text = text_of(r, "device", inner);
+	text = device ? text_of(r, "device", device) : NULL;
 	if (text)
-		add_device(r, line_of(inner), text);
+		name = add_device(r, line_of(device), text);
+	if (addresses)
+		read_addresses_on(r, addresses, name ? name : "");
+	if (!name)
+		r->opt->num_addresses = before; /* they are on none, then */
 }
 
 static void read_devices(struct reader *r, const struct key *key, yaml_node_t *value)
@@ -231,41 +333,6 @@ static void read_devices(struct reader *r, const struct key *key, yaml_node_t *v
 	}
 	for (item = value->data.sequence.items.start; item < value->data.sequence.items.top; item++)
 		read_device(r, yaml_document_get_node(&r->doc, *item));
-}
-
-/* whether the host has it is found out when its device is open: gid_add_address() */
-static void read_address(struct reader *r, yaml_node_t *value)
-{
-	const char *text = text_of(r, "addresses", value);
-	struct options *opt = r->opt;
-	struct address address;
-
-	if (!text)
-		return;
-	if (strlen(text) >= sizeof(opt->addresses[0]) || !gid_parse_address(text, &address))
-		complain(
-			r, line_of(value),
-			"'%s' is not an IP address, with /LEN or without, that is more than link-local",
-			text);
-	else if (opt->num_addresses == VM_MAX_ADDRESSES)
-		complain(r, line_of(value), "'%s' is one address too many: a VM can have %u", text,
-			 VM_MAX_ADDRESSES);
-	else
-		snprintf(opt->addresses[opt->num_addresses++], sizeof(opt->addresses[0]), "%s",
-			 text);
-}
-
-static void read_addresses(struct reader *r, const struct key *key, yaml_node_t *value)
-{
-	yaml_node_item_t *item;
-
-	if (value->type != YAML_SEQUENCE_NODE) {
-		complain(r, line_of(value),
-			 "'%s' needs a list: a line '- IP' or '- IP/LEN' for each", key->name);
-		return;
-	}
-	for (item = value->data.sequence.items.start; item < value->data.sequence.items.top; item++)
-		read_address(r, yaml_document_get_node(&r->doc, *item));
 }
 
 static void read_limit(struct reader *r, const char *name, yaml_node_t *value)
@@ -285,24 +352,6 @@ static void add_word(char *words, size_t len, const char *word)
 	size_t used = strlen(words);
 
 	snprintf(words + used, len - used, "%s%s", used ? " " : "", word);
-}
-
-/* Return: whether a key of the same name came before */
-static bool is_double(struct reader *r, yaml_node_t *mapping, const yaml_node_pair_t *pair)
-{
-	const yaml_node_t *key = yaml_document_get_node(&r->doc, pair->key), *other;
-	yaml_node_pair_t *p;
-
-	for (p = mapping->data.mapping.pairs.start; p < pair; p++) {
-		other = yaml_document_get_node(&r->doc, p->key);
-		if (other->type == YAML_SCALAR_NODE && key->type == YAML_SCALAR_NODE &&
-		    !strcmp((char *)other->data.scalar.value, (char *)key->data.scalar.value)) {
-			complain(r, line_of(key), "'%s' is in line %zu already: remove one of them",
-				 (char *)key->data.scalar.value, line_of(other));
-			return true;
-		}
-	}
-	return false;
 }
 
 static void read_limits(struct reader *r, const struct key *key, yaml_node_t *value)

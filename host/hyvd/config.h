@@ -12,9 +12,10 @@
  * @name: its name, or NULL
  * @guid: its node GUID, if @name is NULL
  * @found: out: its name, NAME_MAX + 1 bytes
- * @known: out: when there is none, the names and GUIDs there are, or ""
+ * @known: out: when it is not one, the names and GUIDs there are, or ""
  *
- * Return: 0 or a negative errno.
+ * Return: 0; -ENODEV when there is none; -ENOTUNIQ when several have the GUID; or another negative
+ * errno.
  */
 typedef int config_find_t(const char *name, uint64_t guid, char *found, char *known,
 			  size_t known_len);

@@ -129,6 +129,15 @@ static int begin_with(struct vm *vm, const char *name)
 	return ret;
 }
 
+static int begin_with_address(struct vm *vm, const struct option_address *address)
+{
+	struct device *dev = device_named(vm, address->device);
+
+	if (address->device[0] && !dev)
+		return 0; /* which has been told */
+	return gid_add_address(vm, dev, address->text);
+}
+
 int hotplug_begin(struct vm *vm, const struct options *opt)
 {
 	unsigned int i;
@@ -140,7 +149,7 @@ int hotplug_begin(struct vm *vm, const struct options *opt)
 		ret = ret ? ret : err;
 	}
 	for (i = 0; i < opt->num_addresses; i++) {
-		err = gid_add_address(vm, NULL, opt->addresses[i]);
+		err = begin_with_address(vm, &opt->addresses[i]);
 		ret = ret ? ret : err;
 	}
 	return ret;

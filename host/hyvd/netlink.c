@@ -153,7 +153,7 @@ struct name_search {
 	const char *name;
 	uint64_t guid;
 	char *found;
-	bool is_found;
+	unsigned int num_found;
 	char *known;
 	size_t known_len;
 };
@@ -178,10 +178,9 @@ static int name_cb(const struct nlmsghdr *nlh, void *data)
 		 used ? ", " : "", name, (unsigned int)(guid >> 48),
 		 (unsigned int)(guid >> 32 & 0xffff), (unsigned int)(guid >> 16 & 0xffff),
 		 (unsigned int)(guid & 0xffff));
-	if (!search->is_found &&
-	    (search->name ? !strcmp(name, search->name) : guid == search->guid)) {
+	if (search->name ? !strcmp(name, search->name) : guid == search->guid) {
 		snprintf(search->found, NAME_MAX + 1, "%s", name);
-		search->is_found = true;
+		search->num_found++;
 	}
 	return MNL_CB_OK;
 }
@@ -204,7 +203,9 @@ int netlink_find_name(const char *name, uint64_t guid, char *found, char *known,
 		      transact(nl, start_request(buf, RDMA_NLDEV_CMD_GET, NLM_F_DUMP), name_cb,
 			       &search);
 	mnl_socket_close(nl);
-	return ret || search.is_found ? ret : -ENODEV;
+	if (!ret && search.num_found != 1)
+		ret = search.num_found ? -ENOTUNIQ : -ENODEV;
+	return ret;
 }
 
 /** struct address_search - what netlink_prefix_len() looks for; @found: and finds */

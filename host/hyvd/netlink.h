@@ -40,7 +40,10 @@ int netlink_find(const char *name, struct netlink_rdma_device *dev, char *known,
  * @found: out: its name, NAME_MAX + 1 bytes
  * @known: out: the devices there are, "NAME (GUID)" separated by commas, or ""
  *
- * Return: 0; -ENODEV when there is none; or another negative errno of the netlink socket.
+ * Soft devices of two kinds on one netdev have the same GUID, which is the netdev's address.
+ *
+ * Return: 0; -ENODEV when there is none; -ENOTUNIQ when there are several; or another negative errno
+ * of the netlink socket.
  */
 int netlink_find_name(const char *name, uint64_t guid, char *found, char *known, size_t known_len);
 

@@ -245,8 +245,10 @@ int options_parse(struct options *opt, int argc, char **argv)
 		set(opt->devices[i], sizeof(opt->devices[i]), given.devices[i]);
 	if (given.num_devices)
 		opt->num_devices = given.num_devices;
-	for (i = 0; i < given.num_addresses; i++)
-		set(opt->addresses[i], sizeof(opt->addresses[i]), given.addresses[i]);
+	for (i = 0; i < given.num_addresses; i++) {
+		opt->addresses[i] = (struct option_address){ 0 };
+		set(opt->addresses[i].text, sizeof(opt->addresses[i].text), given.addresses[i]);
+	}
 	if (given.num_addresses)
 		opt->num_addresses = given.num_addresses;
 	if (given.window_size)

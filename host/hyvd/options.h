@@ -14,13 +14,25 @@
 	64 /* an IPv6 address with /LEN, and room to see what is wrong with it */
 
 /**
+ * struct option_address - an address of the VM, as it was written
+ * @text: an IP address, with /LEN or not
+ * @device: the one whose netdev must have it, or "" for whichever of the VM's does
+ * @line: of the configuration file, or 0
+ */
+struct option_address {
+	char text[OPTIONS_ADDRESS_LEN];
+	char device[NAME_MAX + 1];
+	size_t line;
+};
+
+/**
  * struct options - from the command line and the configuration file
  * @config: the file, or ""
  * @socket: for QEMU
  * @control: for hyvctl, or "" for none
  * @name: the VM's, in messages
  * @devices: names of the host's devices, @num_devices of them
- * @addresses: IP addresses of the VM, with /LEN or not, as they were written; @num_addresses of them
+ * @addresses: of the VM, @num_addresses of them
  * @window_size: bytes
  * @poll_us: how long to look for doorbells after the last one
  * @ud: whether the VM may send datagrams
@@ -35,7 +47,7 @@ struct options {
 	char name[64];
 	char devices[HYV_MAX_DEVICES][NAME_MAX + 1];
 	unsigned int num_devices;
-	char addresses[VM_MAX_ADDRESSES][OPTIONS_ADDRESS_LEN];
+	struct option_address addresses[VM_MAX_ADDRESSES];
 	unsigned int num_addresses;
 	uint64_t window_size;
 	uint64_t poll_us;

@@ -223,8 +223,12 @@ static void all_that_is_not_there_is_told(void **state)
 	static const struct options wrong = {
 		.devices = { "nosuch0", "rxe1", "rxe1" },
 		.num_devices = 3,
-		.addresses = { "10.9.0.12", "10.9.0.11/24", "fd09::13", "10.9.0.11" },
-		.num_addresses = 4,
+		.addresses = { { "10.9.0.12", "", 0 },
+			       { "10.9.0.11/24", "rxe1", 0 },
+			       { "fd09::13", "rxe1", 0 },
+			       { "10.9.0.14", "nosuch0", 0 },
+			       { "10.9.0.11", "", 0 } },
+		.num_addresses = 5,
 	};
 	static const struct options right = { .devices = { "rxe2" }, .num_devices = 1 };
 	static const char *const errors[] = { "no such device", "has 'rxe1' already",
@@ -242,6 +246,7 @@ static void all_that_is_not_there_is_told(void **state)
 		if (!strstr(said, errors[i]))
 			fail_msg("'%s' is not in '%s'", errors[i], said);
 	assert_null(strstr(said, "'10.9.0.11/24'"));
+	assert_null(strstr(said, "10.9.0.14"));
 	begin(&right, &ret);
 	assert_int_equal(ret, 0);
 	assert_non_null(device_named(&vm, "rxe2"));

@@ -16,7 +16,7 @@
 
 static char said[1 << 16];
 
-/* a host with two devices */
+/* a host with two devices, and two more that are alike */
 static int find(const char *name, uint64_t guid, char *found, char *known, size_t known_len)
 {
 	snprintf(known, known_len, "rxe0 (0123:4567:89ab:cdef), siw0 (fedc:ba98:7654:3210)");
@@ -25,7 +25,7 @@ static int find(const char *name, uint64_t guid, char *found, char *known, size_
 	else if (name ? !strcmp(name, "siw0") : guid == 0xfedcba9876543210)
 		strcpy(found, "siw0");
 	else
-		return -ENODEV;
+		return !name && guid == 0x1111222233334444 ? -ENOTUNIQ : -ENODEV;
 	return 0;
 }
 
@@ -140,7 +140,10 @@ static void yaml_says_everything(void **state)
 	assert_string_equal(opt.devices[0], "rxe0");
 	assert_string_equal(opt.devices[1], "siw0");
 	assert_int_equal(opt.num_addresses, 2);
-	assert_string_equal(opt.addresses[0], "10.1.2.3/24");
+	assert_string_equal(opt.addresses[0].text, "10.1.2.3/24");
+	assert_string_equal(opt.addresses[0].device, "");
+	assert_int_equal(opt.addresses[0].line, 8);
+	assert_int_equal(opt.addresses[1].line, 9);
 	assert_int_equal(opt.ud, UD_ON);
 	assert_int_equal(opt.limits[LIMIT_QPS], 7);
 	assert_int_equal(opt.limits[LIMIT_PAGES], 262144);
@@ -154,6 +157,75 @@ static void yaml_says_everything(void **state)
 	assert_int_equal(opt.ud, UD_WHERE_WHOLE);
 	assert_int_equal(read_text("devices: [ rxe0 ]\nud: off\n", &opt, find), 0);
 	assert_int_equal(opt.ud, UD_OFF);
+}
+
+static void is_address(const struct option_address *address, const char *text, const char *device,
+		       size_t line)
+{
+	assert_string_equal(address->text, text);
+	assert_string_equal(address->device, device);
+	assert_int_equal(address->line, line);
+}
+
+static void a_device_has_addresses_of_its_own(void **state)
+{
+	struct options opt;
+
+	(void)state;
+	assert_int_equal(read_text("addresses: [ 10.1.2.4 ]\n"
+				   "devices:\n"
+				   "- name: siw0\n"
+				   "  addresses: [ 10.1.2.3/24, 'fd00::1' ]\n"
+				   "- addresses:\n"
+				   "  - 10.1.3.3\n"
+				   "  guid: 0123:4567:89ab:cdef\n",
+				   &opt, find),
+			 0);
+	assert_string_equal(said, "");
+	assert_int_equal(opt.num_devices, 2);
+	assert_string_equal(opt.devices[1], "rxe0");
+	assert_int_equal(opt.num_addresses, 4);
+	is_address(&opt.addresses[0], "10.1.2.4", "", 1);
+	is_address(&opt.addresses[1], "10.1.2.3/24", "siw0", 4);
+	is_address(&opt.addresses[2], "fd00::1", "siw0", 4);
+	is_address(&opt.addresses[3], "10.1.3.3", "rxe0", 6);
+	assert_int_equal(read_text("devices:\n" /* 1 */
+				   "- name: rxe0\n"
+				   "  addresses: 10.1.2.3\n"
+				   "- name: siw0\n"
+				   "  addresses:\n" /* 5 */
+				   "  - 10.1.2\n"
+				   "- name: rxe9\n"
+				   "  addresses: [ 10.1, 10.1.2.3 ]\n"
+				   "- name: rxe1\n"
+				   "  guid: 0123:4567:89ab:cdef\n" /* 10 */
+				   "- addresses: [ 10.1.2.3 ]\n"
+				   "- name: rxe0\n"
+				   "  name: rxe1\n"
+				   "- {}\n",
+				   &opt, find),
+			 -EINVAL);
+	says("F:3: 'addresses' needs a list");
+	says("F:6: '10.1.2' is not an IP address");
+	says("F:7: no RDMA device 'rxe9'");
+	says("F:8: '10.1' is not an IP address");
+	says("F:10: a device has no 'guid': it has either");
+	says("F:11: this device has no name: write");
+	says("F:13: 'name' is in line 12 already");
+	says("F:14: this device has no name: write");
+	assert_int_equal(num_lines(), 8);
+	assert_int_equal(opt.num_addresses, 0);
+}
+
+static void a_guid_of_two_devices_is_none(void **state)
+{
+	struct options opt;
+
+	(void)state;
+	assert_int_equal(read_text("1111:2222:3333:4444\n", &opt, find), -EINVAL);
+	says("F:1: '1111:2222:3333:4444' is the GUID of more than one device: write the name of "
+	     "the one you mean; there are: rxe0 (0123");
+	assert_int_equal(num_lines(), 1);
 }
 
 /* the command line, and the file's words */
@@ -216,7 +288,7 @@ static void every_error_of_yaml_is_told_at_once(void **state)
 	says("F:3: 'control' needs one value");
 	says("F:5: no RDMA device 'rxe9' on this host; there are: rxe0");
 	says("F:6: '0123:4567' is neither a GUID");
-	says("F:7: a device has no 'colour': write");
+	says("F:7: a device has no 'colour': it has either");
 	says("F:9: '0123:4567:89ab:cdef' is device rxe0, which");
 	says("F:10: a device is one of");
 	says("F:12: limit 'qps: many' is no number");
@@ -280,6 +352,8 @@ int main(void)
 		cmocka_unit_test(the_originals_form_works_as_it_is),
 		cmocka_unit_test(the_originals_form_has_its_errors_told),
 		cmocka_unit_test(yaml_says_everything),
+		cmocka_unit_test(a_device_has_addresses_of_its_own),
+		cmocka_unit_test(a_guid_of_two_devices_is_none),
 		cmocka_unit_test(the_command_line_decides),
 		cmocka_unit_test(every_error_of_yaml_is_told_at_once),
 		cmocka_unit_test(what_is_no_configuration_is_refused),
