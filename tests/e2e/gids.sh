@@ -34,7 +34,7 @@ gid_text() { printf '0000:0000:0000:0000:0000:ffff:%02x%02x:%02x%02x' ${1//./ };
 index() { gids "$1" "$2" | awk -v g="$(gid_text "$3")" '$1 == g {print NR - 1; n++} END {exit !n}'; }
 has_gid() { index "$@" >/dev/null; }
 same_tables() { equal "$(gids 1 hyv1)" "$(gids host rxe1)"; }
-# use PLACE DEVICE INDEX [hold]: what becomes of a QP and an address handle that come from there
+# use PLACE DEVICE INDEX [hold|uc]: what becomes of a QP and an address handle that come from there
 use() { on "$1" env HYV_TEST_DEVICE="$2" timeout 100 gid_use "$3" ${4-} </dev/null 2>&1; }
 same_use() { equal "$(use 1 hyv1 "$1")" "$(use host rxe1 "$1")"; }
 
@@ -74,8 +74,9 @@ hears() { rdma resource show cm_id | grep -E "state LISTEN .*src-addr $1:"; }	# 
 reaches() { timeout 60 rping -c -a "$1" -C 2 -V </dev/null; }
 
 start() {
+	printf 'devices:\n- name: rxe0\n  addresses: [ 10.9.0.11 ]\n- rxe1\n- name: siw0\n  addresses:\n  - 10.9.1.11\n' >"$RUN/1.yaml"
 	address add 10.9.0.11 d-rxe0 && address add 10.9.1.11 d-siw0 &&
-		hyvd_start 1 rxe0 rxe1 siw0 -- --address 10.9.0.11 --address 10.9.1.11 --control "$RUN/1.ctl" && vm_start 1 && vm_wait 1 && udev_up &&
+		hyvd_start 1 -- --config "$RUN/1.yaml" --control "$RUN/1.ctl" && vm_start 1 && vm_wait 1 && udev_up &&
 		guest_hyv_up 1 && wait_for 30 guest 1 test -e /sys/class/infiniband/hyv2
 }
 
@@ -133,12 +134,16 @@ check "so does hyvd" says "$RUN/hyvd-1.log" 'address 10.9.0.11: not on the netde
 check "the guest's queue pair ends as the host's" eval 'wait_for 90 grep "last write" "$RUN/guest.use" && wait_for 90 grep "last write" "$RUN/host.use" && diff "$RUN/host.use" "$RUN/guest.use"'
 sed 's/^/# /' "$RUN/host.use"
 check "the GID is refused, as natively" equal "$(use 1 hyv0 "$I")" "$(use host rxe0 "$J")"
+check "to a UC queue pair, too" equal "$(use 1 hyv0 "$I" uc)" "$(use host rxe0 "$J" uc)"
 check "so is listening there, natively" fails 'Cannot assign requested address' host rping -s -a 10.9.0.11 -C 1
 check "and in the guest" fails 'Cannot assign requested address' 1 rping -s -a 10.9.0.11 -p 7175 -C 1
 seen
 check "the address comes back" eval 'address add 10.9.0.11 d-rxe0 && comes 10.9.0.11'
 check "the application is told" wait_for 30 told hyv0
 check "the server can be reached, and the GID used" eval 'reaches 10.9.0.11 && use 1 hyv0 "$(index 1 hyv0 10.9.0.11)"'
+check "by a UC queue pair, too" eval 'use 1 hyv0 "$(index 1 hyv0 10.9.0.11)" uc | grep "modify_qp: success"'
+check "beyond its limit of cm_ids nobody listens" eval 'ctl limit 1 cm_ids=0 && fails "Cannot allocate memory" 1 rping -s -a 10.9.0.11 -p 7176 -C 1'
+check "which is counted" eval '(($(ctl limit 1 cm_ids=4096 | awk "/^cm_ids/ {print \$4}") >= 1))'
 
 check "hyvctl gives none on a device that the VM has not" refused "no device 'nosuch'" gid 1 add nosuch 10.9.0.51
 check "nor one that is not there" refused 'ip address add 10.9.0.51' gid 1 add rxe0 10.9.0.51
@@ -164,7 +169,9 @@ check "nobody new connects" fails . host rping -c -a 10.9.0.51 -C 1
 still_there() { local n; n=$(wc -l <"$RUN/client.out"); sleep 3; (($(wc -l <"$RUN/client.out") > n)); }
 check "who was connected still is" still_there
 check "the guest puts the address on its netdev itself" eval 'guest 1 ip address add 10.9.0.51/32 dev hyv0 && wait_for 10 has_gid 1 hyv0 10.9.0.51'
-check "it is refused all the same" eval 'use 1 hyv0 "$(index 1 hyv0 10.9.0.51)" | tee "$RUN/out"; says "$RUN/out" "modify_qp: EADDRNOTAVAIL" && says "$RUN/out" "create_ah: EADDRNOTAVAIL"'
+for type in '' uc; do
+	check "it is refused all the same${type:+, to a UC queue pair}" eval 'use 1 hyv0 "$(index 1 hyv0 10.9.0.51)" $type | tee "$RUN/out"; says "$RUN/out" "modify_qp: EADDRNOTAVAIL" && says "$RUN/out" "create_ah: EADDRNOTAVAIL"'
+done
 check "so is listening there" fails 'Cannot assign requested address' 1 rping -s -a 10.9.0.51 -p 7175 -C 1
 check "its own remains when the helper comes by" eval 'guest 1 hyv-addresses hyv0 && netdev_has 10.9.0.51 && guest 1 ip address del 10.9.0.51/32 dev hyv0'
 kill $CLIENT

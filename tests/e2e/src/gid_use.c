@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * gid_use INDEX [hold]: prints how it goes to use that GID as source of a queue pair and of an address
- * handle. With "hold" the queue pair, connected to itself, then writes ten times a second until that
- * fails, or for HOLD_SECONDS, and prints how it ends.
+ * gid_use INDEX [hold|uc]: prints how it goes to use that GID as source of a queue pair, an RC one unless
+ * said otherwise, and of an address handle. With "hold" the queue pair, connected to itself, then writes
+ * ten times a second until that fails, or for HOLD_SECONDS, and prints how it ends.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "rdma.h"
 
 #define HOLD_SECONDS 30
+#define RC_ONLY	     (IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER)
 
 static uint8_t buf[128];
 
@@ -43,26 +44,28 @@ int main(int argc, char **argv)
 	struct ibv_qp *qp;
 	struct ibv_mr *mr;
 	struct rdma r;
+	bool is_held = argc == 3 && !strcmp(argv[2], "hold");
+	bool is_uc = argc == 3 && !strcmp(argv[2], "uc");
 	int mask, err;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "hold")))
-		die("usage: gid_use INDEX [hold]");
+	if (argc < 2 || argc > 3 || (argc == 3 && !is_held && !is_uc))
+		die("usage: gid_use INDEX [hold|uc]");
 	rdma_open(&r, device_option());
 	r.gid_index = (uint8_t)number(argv[1], UINT8_MAX);
 	if (!ibv_query_gid(r.ctx, PORT, r.gid_index, &gid) && gid.global.interface_id)
 		r.gid = gid; /* to where it comes from; or to any */
 	cq = make_cq(&r, 4);
-	qp = make_qp(&r, cq, 2);
+	qp = make_qp_of(&r, cq, 2, is_uc ? IBV_QPT_UC : IBV_QPT_RC);
 	mr = make_mr(&r, buf, sizeof(buf), ALL_ACCESS);
 	mask = qp_init_attr(&attr);
 	need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to INIT");
 	mask = qp_rtr_attr(&attr, &r, qp->qp_num);
 	ah = ibv_create_ah(r.pd, &attr.ah_attr);
 	printf("create_ah: %s\n", name_of(ah ? 0 : errno));
-	err = ibv_modify_qp(qp, &attr, mask);
+	err = ibv_modify_qp(qp, &attr, is_uc ? mask & ~RC_ONLY : mask);
 	printf("modify_qp: %s\n", name_of(err));
-	if (!err && argc == 3) {
+	if (!err && is_held) {
 		mask = qp_rts_attr(&attr);
 		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to RTS");
 		hold(qp, mr);

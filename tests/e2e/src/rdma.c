@@ -109,6 +109,11 @@ struct ibv_cq *make_cq(struct rdma *r, int cqe)
 
 struct ibv_qp *make_qp(struct rdma *r, struct ibv_cq *cq, int depth)
 {
+	return make_qp_of(r, cq, depth, IBV_QPT_RC);
+}
+
+struct ibv_qp *make_qp_of(struct rdma *r, struct ibv_cq *cq, int depth, enum ibv_qp_type type)
+{
 	struct ibv_qp_init_attr init = {
 		.send_cq = cq,
 		.recv_cq = cq,
@@ -116,7 +121,7 @@ struct ibv_qp *make_qp(struct rdma *r, struct ibv_cq *cq, int depth)
 			 .max_recv_wr = depth,
 			 .max_send_sge = 1,
 			 .max_recv_sge = 1 },
-		.qp_type = IBV_QPT_RC,
+		.qp_type = type,
 	};
 	struct ibv_qp *qp = ibv_create_qp(r->pd, &init);
 

@@ -53,9 +53,10 @@ void rdma_open(struct rdma *r, const char *name);
 /** rdma_close() - everything made on it must be gone */
 void rdma_close(struct rdma *r);
 
-/** make_cq(), make_qp(), make_mr() - as the verbs, on @r */
+/** make_cq(), make_qp(), which makes an RC one, make_qp_of(), make_mr() - as the verbs, on @r */
 struct ibv_cq *make_cq(struct rdma *r, int cqe);
 struct ibv_qp *make_qp(struct rdma *r, struct ibv_cq *cq, int depth);
+struct ibv_qp *make_qp_of(struct rdma *r, struct ibv_cq *cq, int depth, enum ibv_qp_type type);
 struct ibv_mr *make_mr(struct rdma *r, void *addr, size_t length, int access);
 
 /** qp_*_attr() - attributes of the change to that state, and the mask that goes with them */

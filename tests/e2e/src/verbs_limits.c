@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * verbs_limits KIND MOST: makes objects of one kind until that fails, or MOST of them. Prints how many
- * and with which error; or, for "rate", makes and destroys MOST PDs one after the other.
+ * verbs_limits KIND MOST [FAILURES]: makes objects of one kind until that has failed that often (once), or
+ * MOST of them. Prints how many and with which error; or, for "rate", makes and destroys MOST PDs one
+ * after the other.
  */
 #include <errno.h>
 #include <string.h>
@@ -77,7 +78,7 @@ static const struct {
 	{ "mws", more_mws },	       { "ahs", more_ahs },
 };
 
-static void make_many(const char *kind, uint64_t most)
+static void make_many(const char *kind, uint64_t most, uint64_t failures)
 {
 	uint64_t n = 0;
 	size_t i;
@@ -86,8 +87,11 @@ static void make_many(const char *kind, uint64_t most)
 		if (strcmp(kind, kinds[i].name))
 			continue;
 		errno = 0;
-		while (n < most && kinds[i].more())
-			n++;
+		while (n < most && failures)
+			if (kinds[i].more())
+				n++;
+			else
+				failures--;
 		printf("%s: %llu, then %s\n", kind, (unsigned long long)n,
 		       n == most ? "enough" : strerrorname_np(errno));
 		return;
@@ -111,8 +115,8 @@ static void make_fast(uint64_t n)
 
 int main(int argc, char **argv)
 {
-	if (argc != 3)
-		die("usage: verbs_limits contexts|pds|cqs|qps|srqs|mrs|mws|ahs|rate MOST");
+	if (argc < 3 || argc > 4)
+		die("usage: verbs_limits contexts|pds|cqs|qps|srqs|mrs|mws|ahs|rate MOST [FAILURES]");
 	rdma_open(&r, device_option());
 	cq = make_cq(&r, 1);
 	buf = aligned_alloc(4096, MR_SIZE);
@@ -120,6 +124,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "rate"))
 		make_fast(number(argv[2], 1000000));
 	else
-		make_many(argv[1], number(argv[2], 1000000));
+		make_many(argv[1], number(argv[2], 1000000),
+			  argc > 3 ? number(argv[3], 1000000) : 1);
 	return 0; /* the kernel tidies up, which is what many do */
 }
