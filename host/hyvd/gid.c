@@ -279,6 +279,7 @@ int gid_add_address(struct vm *vm, struct device *dev, const char *text)
 			text, dev ? " called " : "", dev ? dev->name : "", text);
 		return -EADDRNOTAVAIL;
 	}
+	log_about(found->name, 0);
 	ret = have_addresses(found);
 	if (ret)
 		return ret;

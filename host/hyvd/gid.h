@@ -66,6 +66,8 @@ void gid_print(const uint8_t gid[16], char text[GID_TEXT_LEN]);
  *       VM's; NULL for one of those in slots that the guest cannot find yet
  * @text: IP address, with /LEN or not
  *
+ * The caller calls log_about(NULL, 0) afterwards.
+ *
  * Return: 0, or a negative errno after a message that says what is wrong and what to do.
  */
 int gid_add_address(struct vm *vm, struct device *dev, const char *text);

@@ -129,13 +129,37 @@ static int begin_with(struct vm *vm, const char *name)
 	return ret;
 }
 
-static int begin_with_address(struct vm *vm, const struct option_address *address)
+static int begin_with_address(struct vm *vm, const struct options *opt,
+			      const struct option_address *address)
 {
 	struct device *dev = device_named(vm, address->device);
+	int ret;
 
 	if (address->device[0] && !dev)
 		return 0; /* which has been told */
-	return gid_add_address(vm, dev, address->text);
+	log_at(address->line ? opt->config : NULL, address->line);
+	ret = gid_add_address(vm, dev, address->text);
+	log_at(NULL, 0);
+	log_about(NULL, 0);
+	return ret;
+}
+
+/* where a VM with addresses has none, it may use all of the host's */
+static void warn_of_bare_devices(const struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < HYV_MAX_DEVICES; i++) {
+		const struct device *dev = vm->devices[i];
+
+		if (!dev || dev->has_addresses || device_is_iwarp(dev))
+			continue;
+		log_about(dev->name, 0);
+		log_warn(
+			"none of the VM's addresses is on %s: it may use every GID of the host's there",
+			dev->name);
+		log_about(NULL, 0);
+	}
 }
 
 int hotplug_begin(struct vm *vm, const struct options *opt)
@@ -149,9 +173,11 @@ int hotplug_begin(struct vm *vm, const struct options *opt)
 		ret = ret ? ret : err;
 	}
 	for (i = 0; i < opt->num_addresses; i++) {
-		err = begin_with_address(vm, &opt->addresses[i]);
+		err = begin_with_address(vm, opt, &opt->addresses[i]);
 		ret = ret ? ret : err;
 	}
+	if (opt->num_addresses && !ret)
+		warn_of_bare_devices(vm);
 	return ret;
 }
 

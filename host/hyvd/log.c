@@ -32,6 +32,8 @@ static bool log_journal;
 
 static __thread const char *about_device;
 static __thread uint64_t about_object;
+static __thread const char *at_file;
+static __thread size_t at_line;
 static __thread char *caught;
 static __thread size_t caught_len;
 
@@ -122,24 +124,43 @@ print_line(const char *journal_prefix, const char *word, const char *fmt, va_lis
 		return;
 }
 
+void log_at(const char *file, size_t line)
+{
+	at_file = file;
+	at_line = line;
+}
+
 void log_catch(char *buf, size_t len)
 {
 	caught = buf;
 	caught_len = len;
 }
 
-void log_err(const char *fmt, ...)
+static void print_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void print_err(const char *fmt, ...)
 {
 	va_list ap;
 
-	if (caught) {
-		va_start(ap, fmt);
-		vsnprintf(caught, caught_len, fmt, ap);
-		va_end(ap);
-	}
 	va_start(ap, fmt);
 	print_line(SD_ERR, "error: ", fmt, ap);
 	va_end(ap);
+}
+
+void log_err(const char *fmt, ...)
+{
+	char text[LOG_LINE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (caught)
+		snprintf(caught, caught_len, "%s", text);
+	if (at_file)
+		print_err("%s:%zu: %s", at_file, at_line, text);
+	else
+		print_err("%s", text);
 }
 
 void log_warn(const char *fmt, ...)

@@ -32,6 +32,12 @@ void log_init(const char *name, bool verbose);
 void log_about(const char *device, uint64_t object);
 
 /**
+ * log_at() - this thread's log_err() begins with "@file:@line: " from now on, until this is called with
+ * NULL; @file: stays where it is until then
+ */
+void log_at(const char *file, size_t line);
+
+/**
  * log_catch() - this thread's log_err() leaves its text, cut to @len bytes, in @buf too, until this is
  * called with NULL
  */

@@ -353,6 +353,12 @@ static void lay_out_anew(char **argv)
 		execv(path, argv);
 }
 
+/* an address that the host has not is an error in the configuration, as a device is */
+static int exit_code(int err)
+{
+	return !err ? EXIT_SUCCESS : err == -EADDRNOTAVAIL ? EX_CONFIG : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	static struct options opt;
@@ -381,7 +387,7 @@ int main(int argc, char **argv)
 		vm_exit(&vm);
 		if (!is_wrong && !ret)
 			printf("%s: no errors\n", opt.config);
-		return is_wrong ? EX_CONFIG : ret ? EXIT_FAILURE : EXIT_SUCCESS;
+		return is_wrong ? EX_CONFIG : exit_code(ret);
 	}
 	if (!ret)
 		ret = vm_connect(&vm, &opt);
@@ -402,5 +408,5 @@ int main(int argc, char **argv)
 	if (vm.control)
 		unlink(opt.control);
 	vm_exit(&vm);
-	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
+	return exit_code(ret);
 }

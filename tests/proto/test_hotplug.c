@@ -221,19 +221,29 @@ static void all_that_is_not_there_is_told(void **state)
 {
 	static const uint8_t own[16] = { [10] = 0xff, [11] = 0xff, 10, 9, 0, 11 };
 	static const struct options wrong = {
+		.config = "a.yaml",
 		.devices = { "nosuch0", "rxe1", "rxe1" },
 		.num_devices = 3,
-		.addresses = { { "10.9.0.12", "", 0 },
+		.addresses = { { "10.9.0.12", "", 7 },
 			       { "10.9.0.11/24", "rxe1", 0 },
 			       { "fd09::13", "rxe1", 0 },
 			       { "10.9.0.14", "nosuch0", 0 },
-			       { "10.9.0.11", "", 0 } },
+			       { "10.9.0.11", "", 9 } },
 		.num_addresses = 5,
 	};
-	static const struct options right = { .devices = { "rxe2" }, .num_devices = 1 };
-	static const char *const errors[] = { "no such device", "has 'rxe1' already",
-					      "'10.9.0.12' is on", "'fd09::13' is on",
-					      "has the address '10.9.0.11' already" };
+	static const struct options right = {
+		.devices = { "rxe2", "rxe3" },
+		.num_devices = 2,
+		.addresses = { { "10.9.0.11", "rxe3", 0 } },
+		.num_addresses = 1,
+	};
+	static const char *const errors[] = {
+		"no such device",
+		"has 'rxe1' already",
+		"error: a.yaml:7: address '10.9.0.12' is on the netdev of no device",
+		"error: address 'fd09::13' is on the netdev of no device of this VM called rxe1",
+		"error: a.yaml:9: the VM has the address '10.9.0.11' already",
+	};
 	const char *said;
 	size_t i;
 	int ret;
@@ -247,8 +257,10 @@ static void all_that_is_not_there_is_told(void **state)
 			fail_msg("'%s' is not in '%s'", errors[i], said);
 	assert_null(strstr(said, "'10.9.0.11/24'"));
 	assert_null(strstr(said, "10.9.0.14"));
-	begin(&right, &ret);
+	said = begin(&right, &ret);
 	assert_int_equal(ret, 0);
+	assert_non_null(strstr(said, "none of the VM's addresses is on rxe2: "));
+	assert_null(strstr(said, "is on rxe3: "));
 	assert_non_null(device_named(&vm, "rxe2"));
 }
 

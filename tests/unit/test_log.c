@@ -88,6 +88,23 @@ static void test_catch(void **state)
 	expect("hyvd[vm]: warning: x\nhyvd[vm]: error: number 10\nhyvd[vm]: error: x\n");
 }
 
+static void test_at(void **state)
+{
+	char caught[9] = "";
+
+	(void)state;
+	log_init("vm", false);
+	log_at("file", 12);
+	log_catch(caught, sizeof(caught));
+	log_err("number %d", 1);
+	log_catch(NULL, 0);
+	log_info("x");
+	log_at(NULL, 0);
+	log_err("x");
+	assert_string_equal(caught, "number 1");
+	expect("hyvd[vm]: error: file:12: number 1\nhyvd[vm]: x\nhyvd[vm]: error: x\n");
+}
+
 static char sent[8192];
 static int journal_result;
 
@@ -252,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		log_test(test_plain),
 		log_test(test_catch),
+		log_test(test_at),
 		log_test(test_journal),
 		log_test(test_journal_does_not_answer),
 		log_test(test_journal_of_somebody_else),
