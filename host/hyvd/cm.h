@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Connections: see cm.c */
+/* Connections: see cm.c, which names the other files */
 #ifndef HYVD_CM_H
 #define HYVD_CM_H
 
