@@ -435,6 +435,7 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 	pthread_cond_init(&cm->connector_is_done, NULL);
 	TAILQ_INIT(&cm->to_connect);
 	LIST_INIT(&cm->listeners);
+	LIST_INIT(&cm->to_follow);
 	cm->stop_fd = eventfd(0, EFD_CLOEXEC);
 	cm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	cm->fd = ucma_open();

@@ -48,7 +48,8 @@ void cm_release_qp(struct vm *vm, struct qp *qp);
 
 /**
  * cm_follow_addresses() - the VM's addresses on @dev may have changed: each listener of the guest has a
- * host's on each of them that is there, and on no other. Waits
+ * host's on each of them that is there, and on no other. Waits; one at a
+ * time
  */
 void cm_follow_addresses(struct vm *vm, const struct device *dev);
 

@@ -113,62 +113,73 @@ int cm_listen_exec(struct cmd *cmd)
 	return cm_id_finish(cm, id, ret, &resp->cm);
 }
 
-/* with the lock held. Return: true and a host id that listens on none of the VM's addresses any more */
-static bool take_astray(struct cm_id *id, const struct address *addresses, unsigned int num,
-			uint32_t *host_id)
+/*
+ * With the lock held: take from @id the host ids that listen on none of the VM's addresses any more.
+ * Return: how many are in @astray
+ */
+static unsigned int take_astray(struct cm *cm, struct cm_id *id, uint32_t astray[VM_MAX_ADDRESSES])
 {
-	unsigned int i, j, last;
+	struct address addresses[VM_MAX_ADDRESSES];
+	unsigned int num = gid_addresses(cm->vm, id->obj.device, addresses), num_astray = 0, i, j;
 
-	for (i = 0; i < id->num_host_ids; i++) {
+	for (i = id->num_host_ids; i--;) {
 		for (j = 0; j < num && addresses[j].id != id->host_addresses[i]; j++)
 			;
 		if (j < num)
 			continue;
-		*host_id = id->host_ids[i];
-		last = --id->num_host_ids;
-		id->host_ids[i] = id->host_ids[last];
-		id->host_addresses[i] = id->host_addresses[last];
-		return true;
+		astray[num_astray++] = id->host_ids[i];
+		id->num_host_ids--;
+		id->host_ids[i] = id->host_ids[id->num_host_ids];
+		id->host_addresses[i] = id->host_addresses[id->num_host_ids];
 	}
-	return false;
+	return num_astray;
 }
 
-/* without the lock: nobody listens where the VM must not */
-static void leave_addresses(struct cm *cm, const struct device *dev)
+/* with the lock held, but not while it waits; it may be destroyed meanwhile */
+static void follow_addresses(struct cm *cm, struct cm_id *id)
 {
-	struct address addresses[VM_MAX_ADDRESSES];
-	uint32_t host_id;
-	unsigned int num;
-	struct cm_id *id;
+	uint32_t astray[VM_MAX_ADDRESSES];
+	unsigned int num = take_astray(cm, id, astray);
+	int ret = 0;
 
-	do {
-		pthread_mutex_lock(&cm->lock);
-		num = gid_addresses(cm->vm, dev, addresses);
-		LIST_FOREACH(id, &cm->listeners, next_listener)
-			if (id->obj.device == dev && take_astray(id, addresses, num, &host_id))
-				break;
-		pthread_mutex_unlock(&cm->lock);
-		if (id)
-			ucma_destroy(cm->fd, host_id);
-	} while (id);
+	pthread_mutex_unlock(&cm->lock);
+	while (num)
+		ucma_destroy(cm->fd, astray[--num]);
+	pthread_mutex_lock(&cm->lock);
+	if (id->state == CM_LISTENING)
+		ret = join_addresses(cm, id);
+	if (ret && ret != -EADDRNOTAVAIL)
+		log_guest("a listener of the guest cannot listen on an address that has come: %s",
+			  strerror(-ret));
+}
+
+/* with the lock held */
+static void move_listener(struct cm_id *id, struct listeners *to)
+{
+	LIST_REMOVE(id, next_listener);
+	LIST_INSERT_HEAD(to, id, next_listener);
 }
 
 void cm_follow_addresses(struct vm *vm, const struct device *dev)
 {
 	struct cm *cm = vm->cm;
 	struct cm_id *id;
-	int ret;
 
 	if (!cm)
 		return;
-	leave_addresses(cm, dev);
 	pthread_mutex_lock(&cm->lock);
-	LIST_FOREACH(id, &cm->listeners, next_listener) {
-		ret = id->obj.device == dev ? join_addresses(cm, id) : 0;
-		if (ret && ret != -EADDRNOTAVAIL)
-			log_guest(
-				"a listener of the guest cannot listen on an address that has come: %s",
-				strerror(-ret));
+	/* whoever listens from now on looks for itself; the guest cannot have us begin again */
+	while ((id = LIST_FIRST(&cm->listeners)))
+		move_listener(id, &cm->to_follow);
+	while ((id = LIST_FIRST(&cm->to_follow))) {
+		move_listener(id, &cm->listeners);
+		if (id->obj.device != dev)
+			continue;
+		obj_get(vm->objtab, &id->obj);
+		follow_addresses(cm, id);
+		pthread_mutex_unlock(&cm->lock);
+		obj_put(vm->objtab, &id->obj);
+		pthread_mutex_lock(&cm->lock);
 	}
 	pthread_mutex_unlock(&cm->lock);
 }

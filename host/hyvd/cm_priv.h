@@ -35,7 +35,7 @@ enum cm_state {
  * @host_ids: the host's, @num_host_ids of them; none once they are destroyed
  * @host_addresses: of a listener: ids of the addresses that they listen on
  * @listen: of a listener: what the guest has asked for
- * @next_listener: in struct cm.listeners
+ * @next_listener: in struct cm.listeners or .to_follow
  * @qp: that it connects, or NULL
  * @param: active, before it is sent: what to offer; then, what the other side offers
  * @is_connecting: a connector has it: neither its host id nor its QP may go
@@ -69,6 +69,8 @@ struct cm_id {
 	STAILQ_ENTRY(cm_id) next_request;
 };
 
+LIST_HEAD(listeners, cm_id);
+
 /**
  * struct cm - the guest's connections
  * @fd: the host's rdma_cm
@@ -76,7 +78,8 @@ struct cm_id {
  * @wake_fd: eventfd that tells the event loop that the guest has to be notified
  * @lock: guards all CM ids and struct qp.cm; held over ioctls and commands, but not while a host id
  *        is destroyed
- * @listeners: ids in state CM_LISTENING
+ * @listeners: ids in state CM_LISTENING, but for those in
+ * @to_follow: that a look at the VM's addresses has yet to come to
  * @connectors: connect ids of iWARP devices, @num_connectors of them
  * @to_connect: those that no connector has taken
  * @connector_wakes: signalled when there is one, or when they have to end
@@ -92,7 +95,8 @@ struct cm {
 	pthread_t thread;
 	bool is_running;
 	pthread_mutex_t lock;
-	LIST_HEAD(, cm_id) listeners;
+	struct listeners listeners;
+	struct listeners to_follow;
 	pthread_t connectors[NUM_CONNECTORS];
 	unsigned int num_connectors;
 	TAILQ_HEAD(, cm_id) to_connect;

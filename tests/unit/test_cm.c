@@ -23,7 +23,7 @@
 #include "random.h"
 #include "ucma.h"
 
-#define MAX_HOST_IDS 8192
+#define MAX_HOST_IDS 32768
 
 /* enum rdma_cm_event_type */
 enum {
@@ -91,9 +91,16 @@ int ucma_create(int fd, uint64_t uid, uint32_t *id)
 	return ret;
 }
 
+static struct vm *reset_meanwhile; /* whose guest resets itself while the next id is destroyed */
+
 int ucma_destroy(int fd, uint32_t id)
 {
+	struct vm *vm = reset_meanwhile;
+
 	(void)fd;
+	reset_meanwhile = NULL;
+	if (vm)
+		cm_destroy_all(vm, DEVICE_ANY);
 	pthread_mutex_lock(&fake_lock);
 	assert_true(is_alive[id]);
 	is_alive[id] = false;
@@ -803,6 +810,55 @@ static void listeners_follow_the_vms_addresses(void **state)
 	assert_int_equal(count_alive(), 0);
 }
 
+static void listeners_that_are_destroyed_follow_no_further(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t any, one;
+
+	assert_int_equal(guest_listens(f, own6, 0, &one), 0);
+	assert_int_equal(guest_listens(f, any6, 0, &any), 0);
+	assert_int_equal(count_alive(), 3);
+	reset_meanwhile = &f->vm;
+	vm_has_own6(f, true);
+	assert_null(reset_meanwhile);
+	assert_int_equal(count_alive(), 0);
+}
+
+static uint64_t cpu_time(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Return: how long they take to follow when the address that they listen on goes, in nanoseconds */
+static uint64_t time_following(struct fixture *f, unsigned int num)
+{
+	uint64_t before, id;
+	unsigned int i;
+
+	vm_has_own6(f, true);
+	for (i = 0; i < num; i++)
+		assert_int_equal(guest_listens(f, own6, 0, &id), 0);
+	assert_int_equal(count_alive(), num);
+	before = cpu_time();
+	vm_has_own6(f, false);
+	before = cpu_time() - before;
+	assert_int_equal(count_alive(), 0);
+	cm_destroy_all(&f->vm, DEVICE_ANY);
+	return before;
+}
+
+/* the guest can have many, and whoever wants the lock waits for all */
+static void eight_times_the_listeners_follow_in_eight_times_the_time(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t few = time_following(f, 500), many = time_following(f, 4000);
+
+	assert_in_range(many, 1, 24 * few);
+}
+
 static void a_wildcard_waits_for_addresses_to_come(void **state)
 {
 	struct fixture *f = *state;
@@ -962,6 +1018,8 @@ int main(void)
 		TEST(errors_of_the_host_are_told),
 		TEST(what_is_on_a_device_that_goes_is_destroyed),
 		TEST(listeners_follow_the_vms_addresses),
+		TEST(listeners_that_are_destroyed_follow_no_further),
+		TEST(eight_times_the_listeners_follow_in_eight_times_the_time),
 		TEST(a_wildcard_waits_for_addresses_to_come),
 		TEST(a_request_to_an_address_that_was_taken_is_not_accepted),
 		TEST(any_order_is_borne),
