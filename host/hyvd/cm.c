@@ -11,6 +11,9 @@
  *            word) -> ESTABLISHED
  *   both     -> OVER: told to the guest, nothing more to come
  *
+ * The host's rdma_cm chooses the device by the address alone. Before a QP is moved or its number told,
+ * it is compared with the QP's: see cm_is_on().
+ *
  * An iWARP device of the host's moves the QP itself, and on its active side there is no last word.
  *
  *   cm_connect.c  the active side, until the peer's yes
@@ -174,6 +177,25 @@ void cm_end(struct cm *cm, struct cm_id *id, int status)
 	set_over(cm, id);
 	cm_unlink_qp(id);
 	cm_notify(cm, id);
+}
+
+bool cm_is_on(struct cm *cm, uint32_t host_id, const struct device *dev,
+	      struct rdma_ucm_query_route_resp *route)
+{
+	struct hyv_sockaddr local;
+	char text[GID_TEXT_LEN];
+
+	ucma_query_route(cm->fd, host_id, route);
+	if (route->port_num && (route->ibdev_index == UCMA_NO_INDEX ?
+					be64toh(route->node_guid) == dev->info.node_guid :
+					route->ibdev_index == dev->info.index))
+		return true;
+	cm_from_sockaddr(&local, &route->src_addr);
+	gid_print(local.addr, text);
+	log_guest(
+		"the host's rdma_cm does not find the VM's address %s on %s: refused; move it back, or give it to the VM where it is, with 'hyvctl gid'",
+		text, dev->name);
+	return false;
 }
 
 int cm_can_connect(const struct qp *qp)

@@ -13,8 +13,13 @@
 
 void cm_on_request(struct cm *cm, struct cm_id *listener, const struct rdma_ucm_event_resp *event)
 {
+	struct rdma_ucm_query_route_resp route;
 	struct cm_id *id;
 
+	if (!cm_is_on(cm, event->id, listener->obj.device, &route)) {
+		ucma_destroy(cm->fd, event->id);
+		return;
+	}
 	if (listener->num_requests >= listener->backlog ||
 	    cm_id_create(cm, CM_REQUESTED, listener->obj.device, &id)) {
 		log_guest("a listener of the guest has more requests than its backlog or than "
@@ -32,16 +37,16 @@ void cm_on_request(struct cm *cm, struct cm_id *listener, const struct rdma_ucm_
 void cm_tell_request(struct cm *cm, struct cm_id *listener, struct hyv_resp_cm_get_event *resp)
 {
 	struct cm_id *id = STAILQ_FIRST(&listener->requests);
-	struct sockaddr_in6 local = { 0 }, remote = { 0 };
+	struct rdma_ucm_query_route_resp route;
 
 	STAILQ_REMOVE_HEAD(&listener->requests, next_request);
 	listener->num_requests--;
 	if (id->state == CM_REQUESTED) { /* it may have guessed and destroyed it */
-		ucma_query_addrs(cm->fd, id->host_ids[0], &local, &remote);
+		ucma_query_route(cm->fd, id->host_ids[0], &route);
 		resp->type = htole32(HYV_CM_REQUEST);
 		resp->request = htole64(id->obj.id);
-		cm_from_sockaddr(&resp->local, &local);
-		cm_from_sockaddr(&resp->remote, &remote);
+		cm_from_sockaddr(&resp->local, &route.src_addr);
+		cm_from_sockaddr(&resp->remote, &route.dst_addr);
 		cm_param_to_wire(&resp->param, &id->param);
 	}
 	obj_put(cm->vm->objtab, &id->obj);
@@ -50,11 +55,12 @@ void cm_tell_request(struct cm *cm, struct cm_id *listener, struct hyv_resp_cm_g
 /* with the lock held: whether an address of the VM was asked for a connection */
 static bool is_asked_for(struct cm *cm, const struct cm_id *id)
 {
-	struct sockaddr_in6 local = { 0 }, remote;
+	struct rdma_ucm_query_route_resp route;
 	struct hyv_sockaddr asked;
 
-	ucma_query_addrs(cm->fd, id->host_ids[0], &local, &remote);
-	cm_from_sockaddr(&asked, &local);
+	if (!cm_is_on(cm, id->host_ids[0], id->obj.device, &route))
+		return false;
+	cm_from_sockaddr(&asked, &route.src_addr);
 	return gid_is_allowed(cm->vm, id->obj.device, asked.addr);
 }
 

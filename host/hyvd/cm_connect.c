@@ -78,6 +78,10 @@ int cm_on_addr_resolved(struct cm *cm, struct cm_id *id)
 
 int cm_on_route_resolved(struct cm *cm, struct cm_id *id)
 {
+	struct rdma_ucm_query_route_resp route;
+
+	if (!cm_is_on(cm, id->host_ids[0], id->obj.device, &route))
+		return -EADDRNOTAVAIL;
 	if (!device_is_iwarp(id->obj.device)) {
 		id->state = CM_CONNECTING;
 		return ucma_connect(cm->fd, id->host_ids[0], &id->param);

@@ -35,6 +35,7 @@ static bool matches(const struct address *address, const struct hyv_req_cm_liste
 /* with the lock held */
 static int listen_on(struct cm *cm, struct cm_id *id, const struct address *address)
 {
+	struct rdma_ucm_query_route_resp route;
 	struct sockaddr_in6 local;
 	uint32_t host_id;
 	int ret = ucma_create(cm->fd, id->obj.id, &host_id);
@@ -42,7 +43,11 @@ static int listen_on(struct cm *cm, struct cm_id *id, const struct address *addr
 	if (ret)
 		return ret;
 	cm_to_sockaddr(&local, address->gid, id->listen.local.port);
-	ret = ucma_listen(cm->fd, host_id, &local, id->backlog);
+	ret = ucma_bind(cm->fd, host_id, &local);
+	if (!ret && !cm_is_on(cm, host_id, id->obj.device, &route))
+		ret = -EADDRNOTAVAIL;
+	if (!ret)
+		ret = ucma_listen(cm->fd, host_id, id->backlog);
 	if (ret) {
 		ucma_destroy(cm->fd, host_id);
 		return ret;
@@ -78,7 +83,8 @@ static int join_addresses(struct cm *cm, struct cm_id *id)
 		    id->num_host_ids == VM_MAX_ADDRESSES)
 			continue;
 		one = listen_on(cm, id, &addresses[i]);
-		ret = ret ? ret : one;
+		if (one != -EADDRNOTAVAIL) /* else it has gone since the last look */
+			ret = ret ? ret : one;
 	}
 	return ret || id->num_host_ids || is_wildcard(id->listen.local.addr) ? ret : -EADDRNOTAVAIL;
 }

@@ -139,6 +139,16 @@ void cm_unlink_qp(struct cm_id *id);
 /** cm_end() - what comes of an id from now on: nothing, but what is due; @status: for a reply, if not 0 */
 void cm_end(struct cm *cm, struct cm_id *id, int status);
 
+/**
+ * cm_is_on() - whether the host's rdma_cm has bound @host_id to @dev: it asks only who has the address
+ * now, and that is another device when the operator has moved it
+ * @route: out: to what it has
+ *
+ * Tells the log if not. What is bound stays so.
+ */
+bool cm_is_on(struct cm *cm, uint32_t host_id, const struct device *dev,
+	      struct rdma_ucm_query_route_resp *route);
+
 /** cm_can_connect() - Return: 0 or a negative errno */
 int cm_can_connect(const struct qp *qp);
 
