@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Connections: see cm.c */
+/* Connections: see cm.c, which names the other files */
 #ifndef HYVD_CM_H
 #define HYVD_CM_H
 
@@ -48,7 +48,8 @@ void cm_release_qp(struct vm *vm, struct qp *qp);
 
 /**
  * cm_follow_addresses() - the VM's addresses on @dev may have changed: each listener of the guest has a
- * host's on each of them that is there, and on no other. Waits
+ * host's on each of them that is there, and on no other. Waits; one at a
+ * time
  */
 void cm_follow_addresses(struct vm *vm, const struct device *dev);
 

@@ -5,7 +5,7 @@
  *
  *   the guest is told      by its slot: it asks for its addresses on that device anew (gid.c), its kernel
  *                          makes GIDs of them, and tells its applications
- *   listeners follow       cm.c: none of the host listens on an address that is not the VM's any more,
+ *   listeners follow       cm_listen.c: none of the host listens on an address that is not the VM's any more,
  *                          and one does for each that has come to a listener of the guest
  *
  * What uses an address that goes, a connection or a QP, stays: the host's kernel does to it whatever it

@@ -19,7 +19,6 @@
 struct search {
 	const char *name;
 	struct netlink_rdma_device *dev;
-	uint32_t index;
 	int is_found;
 	char *known;
 	size_t known_len;
@@ -37,13 +36,12 @@ static int device_cb(const struct nlmsghdr *nlh, void *data)
 	struct search *search = data;
 	const struct nlattr *attr;
 	const char *name = NULL;
-	uint32_t index = 0;
 
 	mnl_attr_for_each(attr, nlh, 0) {
 		if (attr_is(attr, RDMA_NLDEV_ATTR_DEV_NAME, MNL_TYPE_NUL_STRING))
 			name = mnl_attr_get_str(attr);
 		else if (attr_is(attr, RDMA_NLDEV_ATTR_DEV_INDEX, MNL_TYPE_U32))
-			index = mnl_attr_get_u32(attr);
+			dev.index = mnl_attr_get_u32(attr);
 		else if (attr_is(attr, RDMA_NLDEV_ATTR_PORT_INDEX, MNL_TYPE_U32))
 			dev.num_ports = mnl_attr_get_u32(attr); /* of a device: how many */
 		else if (attr_is(attr, RDMA_NLDEV_ATTR_NODE_GUID, MNL_TYPE_U64))
@@ -58,7 +56,6 @@ static int device_cb(const struct nlmsghdr *nlh, void *data)
 		return MNL_CB_OK;
 	if (!strcmp(name, search->name)) {
 		*search->dev = dev;
-		search->index = index;
 		search->is_found = 1;
 	} else {
 		size_t used = strlen(search->known);
@@ -127,7 +124,7 @@ static int find(struct mnl_socket *nl, struct search *search)
 	if (!search->is_found)
 		return -ENODEV;
 	nlh = start_request(buf, RDMA_NLDEV_CMD_GET_CHARDEV, 0);
-	mnl_attr_put_u32(nlh, RDMA_NLDEV_ATTR_DEV_INDEX, search->index);
+	mnl_attr_put_u32(nlh, RDMA_NLDEV_ATTR_DEV_INDEX, search->dev->index);
 	mnl_attr_put_strz(nlh, RDMA_NLDEV_ATTR_CHARDEV_TYPE, "uverbs");
 	ret = transact(nl, nlh, chardev_cb, search->dev);
 	return ret || !search->dev->uverbs[0] ? -ENOPROTOOPT : 0;

@@ -13,6 +13,7 @@
  */
 struct netlink_rdma_device {
 	char uverbs[NAME_MAX + 1];
+	uint32_t index; /* the kernel's, which renaming does not change */
 	uint32_t driver_id;
 	uint32_t abi_version;
 	uint64_t node_guid; /* host byte order */

@@ -123,7 +123,7 @@ static int add_rules(scmp_filter_ctx filter)
 			rules[i].third_mask ? 2 : 1,
 			SCMP_CMP(rules[i].arg, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value),
 			SCMP_A2(SCMP_CMP_MASKED_EQ, rules[i].third_mask, rules[i].third));
-	/* abort(), and cm.c's pthread_kill() */
+	/* abort(), and cm_connect.c's pthread_kill() */
 	return ret ? ret :
 		     seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				      SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid()));

@@ -55,13 +55,18 @@ int ucma_destroy(int fd, uint32_t id)
 	return SEND_COMMAND(fd, RDMA_USER_CM_CMD_DESTROY_ID, &in, sizeof(resp));
 }
 
-int ucma_listen(int fd, uint32_t id, const struct sockaddr_in6 *local, uint32_t backlog)
+int ucma_bind(int fd, uint32_t id, const struct sockaddr_in6 *local)
 {
-	struct rdma_ucm_bind_ip bind = { .id = id, .addr = *local };
-	struct rdma_ucm_listen in = { .id = id, .backlog = backlog };
-	int ret = SEND_COMMAND(fd, RDMA_USER_CM_CMD_BIND_IP, &bind, 0);
+	struct rdma_ucm_bind_ip in = { .id = id, .addr = *local };
 
-	return ret ? ret : SEND_COMMAND(fd, RDMA_USER_CM_CMD_LISTEN, &in, 0);
+	return SEND_COMMAND(fd, RDMA_USER_CM_CMD_BIND_IP, &in, 0);
+}
+
+int ucma_listen(int fd, uint32_t id, uint32_t backlog)
+{
+	struct rdma_ucm_listen in = { .id = id, .backlog = backlog };
+
+	return SEND_COMMAND(fd, RDMA_USER_CM_CMD_LISTEN, &in, 0);
 }
 
 int ucma_resolve_addr(int fd, uint32_t id, const struct sockaddr_in6 *local,
@@ -127,15 +132,12 @@ int ucma_init_qp_attr(int fd, uint32_t id, uint32_t state, struct ib_uverbs_qp_a
 	return SEND_COMMAND(fd, RDMA_USER_CM_CMD_INIT_QP_ATTR, &in, sizeof(*attr));
 }
 
-int ucma_query_addrs(int fd, uint32_t id, struct sockaddr_in6 *local, struct sockaddr_in6 *remote)
+int ucma_query_route(int fd, uint32_t id, struct rdma_ucm_query_route_resp *route)
 {
-	struct rdma_ucm_query_route_resp resp = { 0 };
-	struct rdma_ucm_query in = { .id = id, .response = (uintptr_t)&resp };
-	int ret = SEND_COMMAND(fd, RDMA_USER_CM_CMD_QUERY_ROUTE, &in, sizeof(resp));
+	struct rdma_ucm_query in = { .id = id, .response = (uintptr_t)route };
 
-	*local = resp.src_addr;
-	*remote = resp.dst_addr;
-	return ret;
+	*route = (struct rdma_ucm_query_route_resp){ .ibdev_index = UCMA_NO_INDEX };
+	return SEND_COMMAND(fd, RDMA_USER_CM_CMD_QUERY_ROUTE, &in, sizeof(*route));
 }
 
 int ucma_get_event(int fd, struct rdma_ucm_event_resp *event)

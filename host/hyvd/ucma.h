@@ -16,8 +16,10 @@ int ucma_create(int fd, uint64_t uid, uint32_t *id);
 /** ucma_destroy() - no event of @id comes any more; waits for those under way in the kernel */
 int ucma_destroy(int fd, uint32_t id);
 
-/** ucma_listen() - @local: sockaddr_in or sockaddr_in6 */
-int ucma_listen(int fd, uint32_t id, const struct sockaddr_in6 *local, uint32_t backlog);
+/** ucma_bind() - to @local, a sockaddr_in or sockaddr_in6, and so to a device */
+int ucma_bind(int fd, uint32_t id, const struct sockaddr_in6 *local);
+
+int ucma_listen(int fd, uint32_t id, uint32_t backlog);
 
 /** ucma_resolve_addr() - bind to @local, find the way to @remote; an event tells how that went */
 int ucma_resolve_addr(int fd, uint32_t id, const struct sockaddr_in6 *local,
@@ -40,8 +42,14 @@ int ucma_disconnect(int fd, uint32_t id);
 /** ucma_init_qp_attr() - what a QP needs to get into @state (enum ib_qp_state) for this connection */
 int ucma_init_qp_attr(int fd, uint32_t id, uint32_t state, struct ib_uverbs_qp_attr *attr);
 
-/** ucma_query_addrs() - both ends' addresses */
-int ucma_query_addrs(int fd, uint32_t id, struct sockaddr_in6 *local, struct sockaddr_in6 *remote);
+/** UCMA_NO_INDEX - the device's index, from a kernel before 5.8 */
+#define UCMA_NO_INDEX UINT32_MAX
+
+/**
+ * ucma_query_route() - both ends' addresses, and the device: its node GUID in network byte order, its
+ * index or UCMA_NO_INDEX, and its port, 0 if it is bound to none or after an error
+ */
+int ucma_query_route(int fd, uint32_t id, struct rdma_ucm_query_route_resp *route);
 
 /** ucma_get_event() - the next event; -EAGAIN when there is none */
 int ucma_get_event(int fd, struct rdma_ucm_event_resp *event);

@@ -137,6 +137,11 @@ check "the GID is refused, as natively" equal "$(use 1 hyv0 "$I")" "$(use host r
 check "to a UC queue pair, too" equal "$(use 1 hyv0 "$I" uc)" "$(use host rxe0 "$J" uc)"
 check "so is listening there, natively" fails 'Cannot assign requested address' host rping -s -a 10.9.0.11 -C 1
 check "and in the guest" fails 'Cannot assign requested address' 1 rping -s -a 10.9.0.11 -p 7175 -C 1
+check "the operator puts it on another device's netdev" eval 'ip address add 10.9.0.11/32 dev d-rxe1 && wait_for 10 has_gid host rxe1 10.9.0.11'
+check "a guest that keeps it on its own" eval 'guest 1 ip address add 10.9.0.11/32 dev hyv0 && guest 1 ip route add 10.9.2.1/32 dev hyv0 && wait_for 10 has_gid 1 hyv0 10.9.0.11'
+check "does not connect over the other device" fails 'CONNECT_ERROR, error -99' 1 rping -c -I 10.9.0.11 -a 10.9.2.1 -C 1
+check "hyvd says why" says "$RUN/hyvd-1.log" "does not find the VM's address 10.9.0.11 on rxe0"
+check "the address is there no more" eval 'guest 1 ip address del 10.9.0.11/32 dev hyv0 && ip address del 10.9.0.11/32 dev d-rxe1'
 seen
 check "the address comes back" eval 'address add 10.9.0.11 d-rxe0 && comes 10.9.0.11'
 check "the application is told" wait_for 30 told hyv0

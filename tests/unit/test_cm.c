@@ -23,7 +23,7 @@
 #include "random.h"
 #include "ucma.h"
 
-#define MAX_HOST_IDS 8192
+#define MAX_HOST_IDS 32768
 
 /* enum rdma_cm_event_type */
 enum {
@@ -91,9 +91,16 @@ int ucma_create(int fd, uint64_t uid, uint32_t *id)
 	return ret;
 }
 
+static struct vm *reset_meanwhile; /* whose guest resets itself while the next id is destroyed */
+
 int ucma_destroy(int fd, uint32_t id)
 {
+	struct vm *vm = reset_meanwhile;
+
 	(void)fd;
+	reset_meanwhile = NULL;
+	if (vm)
+		cm_destroy_all(vm, DEVICE_ANY);
 	pthread_mutex_lock(&fake_lock);
 	assert_true(is_alive[id]);
 	is_alive[id] = false;
@@ -114,12 +121,20 @@ static int use(uint32_t id)
 }
 
 static struct sockaddr_in6 last_local;
+static unsigned int num_listening;
 
-int ucma_listen(int fd, uint32_t id, const struct sockaddr_in6 *local, uint32_t backlog)
+int ucma_bind(int fd, uint32_t id, const struct sockaddr_in6 *local)
+{
+	(void)fd;
+	last_local = *local;
+	return use(id);
+}
+
+int ucma_listen(int fd, uint32_t id, uint32_t backlog)
 {
 	(void)fd;
 	(void)backlog;
-	last_local = *local;
+	num_listening++;
 	return use(id);
 }
 
@@ -142,6 +157,7 @@ int ucma_resolve_route(int fd, uint32_t id, uint32_t timeout_ms)
 
 static bool is_nowhere; /* nobody answers: only a signal ends the wait */
 static unsigned int num_waiting;
+static unsigned int num_connecting; /* so far */
 
 int ucma_connect(int fd, uint32_t id, const struct rdma_ucm_conn_param *param)
 {
@@ -150,6 +166,9 @@ int ucma_connect(int fd, uint32_t id, const struct rdma_ucm_conn_param *param)
 
 	(void)fd;
 	assert_int_equal(param->valid, 1);
+	pthread_mutex_lock(&fake_lock);
+	num_connecting++;
+	pthread_mutex_unlock(&fake_lock);
 	if (!is_nowhere)
 		return use(id);
 	pthread_mutex_lock(&fake_lock);
@@ -193,14 +212,16 @@ int ucma_init_qp_attr(int fd, uint32_t id, uint32_t state, struct ib_uverbs_qp_a
 }
 
 static const uint8_t *asked_address; /* by every request */
+static struct rdma_ucm_query_route_resp bound; /* every id, to that device */
 
-int ucma_query_addrs(int fd, uint32_t id, struct sockaddr_in6 *local, struct sockaddr_in6 *remote)
+int ucma_query_route(int fd, uint32_t id, struct rdma_ucm_query_route_resp *route)
 {
 	(void)fd;
 	(void)id; /* of a hostile guest's request it may be gone */
-	*local = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
-	memcpy(&local->sin6_addr, asked_address, 16);
-	*remote = *local;
+	*route = bound;
+	route->src_addr.sin6_family = AF_INET6;
+	memcpy(&route->src_addr.sin6_addr, asked_address, 16);
+	route->dst_addr = route->src_addr;
 	return 0;
 }
 
@@ -254,6 +275,13 @@ static void nothing(struct obj *obj)
 	(void)obj;
 }
 
+static void bind_all_to(const struct netlink_rdma_device *info)
+{
+	bound = (struct rdma_ucm_query_route_resp){
+		.node_guid = htobe64(info->node_guid), .ibdev_index = info->index, .port_num = 1
+	};
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -274,6 +302,9 @@ static int setup(void **state)
 	f->vm.num_addresses = 2;
 	f->vm.next_address_id = 2;
 	asked_address = own;
+	f->device.info.index = 3;
+	f->device.info.node_guid = 0x0123456789abcdef;
+	bind_all_to(&f->device.info);
 	f->ctx.vm = &f->vm;
 	f->ctx.device = &f->device;
 	TAILQ_INIT(&f->ctx.children);
@@ -803,6 +834,55 @@ static void listeners_follow_the_vms_addresses(void **state)
 	assert_int_equal(count_alive(), 0);
 }
 
+static void listeners_that_are_destroyed_follow_no_further(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t any, one;
+
+	assert_int_equal(guest_listens(f, own6, 0, &one), 0);
+	assert_int_equal(guest_listens(f, any6, 0, &any), 0);
+	assert_int_equal(count_alive(), 3);
+	reset_meanwhile = &f->vm;
+	vm_has_own6(f, true);
+	assert_null(reset_meanwhile);
+	assert_int_equal(count_alive(), 0);
+}
+
+static uint64_t cpu_time(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Return: how long they take to follow when the address that they listen on goes, in nanoseconds */
+static uint64_t time_following(struct fixture *f, unsigned int num)
+{
+	uint64_t before, id;
+	unsigned int i;
+
+	vm_has_own6(f, true);
+	for (i = 0; i < num; i++)
+		assert_int_equal(guest_listens(f, own6, 0, &id), 0);
+	assert_int_equal(count_alive(), num);
+	before = cpu_time();
+	vm_has_own6(f, false);
+	before = cpu_time() - before;
+	assert_int_equal(count_alive(), 0);
+	cm_destroy_all(&f->vm, DEVICE_ANY);
+	return before;
+}
+
+/* the guest can have many, and whoever wants the lock waits for all */
+static void eight_times_the_listeners_follow_in_eight_times_the_time(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t few = time_following(f, 500), many = time_following(f, 4000);
+
+	assert_in_range(many, 1, 24 * few);
+}
+
 static void a_wildcard_waits_for_addresses_to_come(void **state)
 {
 	struct fixture *f = *state;
@@ -836,6 +916,114 @@ static void a_request_to_an_address_that_was_taken_is_not_accepted(void **state)
 	assert_int_equal(guest_accepts(f, id), -EADDRNOTAVAIL);
 	assert_null(f->qp.cm);
 	assert_int_equal(guest_connects(f, own6, &id), -EADDRNOTAVAIL);
+}
+
+/* the host's rdma_cm goes by the address, and finds another device than the VM's that has it now */
+static const struct {
+	struct rdma_ucm_query_route_resp bound;
+	bool is_ours;
+} bindings[] = {
+	{ { .ibdev_index = 3, .port_num = 1 }, true },
+	{ { .ibdev_index = 4, .port_num = 1 }, false },
+	{ { .ibdev_index = 3 }, false }, /* to none: it has gone */
+	/* an older kernel */
+	{ { .node_guid = 0xefcdab8967452301, .ibdev_index = UCMA_NO_INDEX, .port_num = 1 }, true },
+	{ { .node_guid = 0x0123456789abcdef, .ibdev_index = UCMA_NO_INDEX, .port_num = 1 }, false },
+};
+#define NUM_BINDINGS (sizeof(bindings) / sizeof(bindings[0]))
+
+static unsigned int count_connecting(void)
+{
+	unsigned int num;
+
+	pthread_mutex_lock(&fake_lock);
+	num = num_connecting;
+	pthread_mutex_unlock(&fake_lock);
+	return num;
+}
+
+static void a_connection_is_made_on_the_qps_device_only(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	unsigned int before;
+	uint32_t told;
+	uint64_t id;
+	size_t i;
+
+	num_modified = 0;
+	for (i = 0; i < 2 * NUM_BINDINGS; i++) {
+		f->device.info.node_type = i < NUM_BINDINGS ? 0 : RDMA_NODE_RNIC;
+		bound = bindings[i % NUM_BINDINGS].bound;
+		before = count_connecting();
+		assert_int_equal(guest_connects(f, own, &id), 0);
+		host_says(id, ADDR_RESOLVED, 0);
+		host_says(id, ROUTE_RESOLVED, 0);
+		do
+			told = guest_gets(f, id, &event);
+		while (told == HYV_CM_NONE && count_connecting() == before);
+		if (bindings[i % NUM_BINDINGS].is_ours) {
+			assert_int_equal(told, HYV_CM_NONE);
+		} else {
+			assert_int_equal(told, HYV_CM_REPLY);
+			assert_int_equal((int32_t)le32toh(event.status), -EADDRNOTAVAIL);
+			host_says(id, CONNECT_RESPONSE, 0);
+			assert_int_equal(count_connecting(), before);
+			assert_null(f->qp.cm);
+		}
+		assert_int_equal(guest_destroys(f, id), 0);
+	}
+	assert_int_equal(num_modified, 0);
+}
+
+static void a_request_on_another_device_is_refused(void **state)
+{
+	struct hyv_resp_cm_get_event event;
+	struct fixture *f = *state;
+	uint64_t listener, id;
+	size_t i;
+
+	num_modified = 0;
+	assert_int_equal(guest_listens(f, own, 0, &listener), 0);
+	for (i = 0; i < NUM_BINDINGS; i++) {
+		bound = bindings[i].bound;
+		host_says(listener, CONNECT_REQUEST, host_id_of_request());
+		assert_int_equal(count_alive(), bindings[i].is_ours ? 2 : 1);
+		if (!bindings[i].is_ours) {
+			assert_int_equal(guest_gets(f, listener, &event), HYV_CM_NONE);
+			continue;
+		}
+		assert_int_equal(guest_gets(f, listener, &event), HYV_CM_REQUEST);
+		id = le64toh(event.request);
+		bound.port_num = 0; /* it has gone meanwhile */
+		assert_int_equal(guest_accepts(f, id), -EADDRNOTAVAIL);
+		assert_int_equal(num_modified, 0);
+		assert_null(f->qp.cm);
+		assert_int_equal(guest_destroys(f, id), 0);
+	}
+}
+
+static void nobody_listens_on_another_device(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t any, one;
+	size_t i;
+
+	for (i = 0; i < NUM_BINDINGS; i++) {
+		bound = bindings[i].bound;
+		num_listening = 0;
+		assert_int_equal(guest_listens(f, own, 0, &one),
+				 bindings[i].is_ours ? 0 : -EADDRNOTAVAIL);
+		assert_int_equal(num_listening, bindings[i].is_ours);
+		assert_int_equal(count_alive(), bindings[i].is_ours);
+		if (bindings[i].is_ours)
+			assert_int_equal(guest_destroys(f, one), 0);
+	}
+	assert_int_equal(guest_listens(f, any4, 0, &any), 0); /* as if the address was not there */
+	assert_int_equal(count_alive(), 0);
+	bind_all_to(&f->device.info); /* the operator has moved it back */
+	cm_follow_addresses(&f->vm, &f->device);
+	assert_int_equal(count_alive(), 1);
 }
 
 /** struct told - what the guest was told of an id */
@@ -962,8 +1150,13 @@ int main(void)
 		TEST(errors_of_the_host_are_told),
 		TEST(what_is_on_a_device_that_goes_is_destroyed),
 		TEST(listeners_follow_the_vms_addresses),
+		TEST(listeners_that_are_destroyed_follow_no_further),
+		TEST(eight_times_the_listeners_follow_in_eight_times_the_time),
 		TEST(a_wildcard_waits_for_addresses_to_come),
 		TEST(a_request_to_an_address_that_was_taken_is_not_accepted),
+		TEST(a_connection_is_made_on_the_qps_device_only),
+		TEST(a_request_on_another_device_is_refused),
+		TEST(nobody_listens_on_another_device),
 		TEST(any_order_is_borne),
 	};
 
