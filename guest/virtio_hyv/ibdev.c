@@ -19,8 +19,9 @@
  */
 #include "virtio_hyv.h"
 
-/* a GID table is memory and sysfs files of the guest: bound what the host may ask for */
+/* tables are memory and sysfs files of the guest: bound what the host may ask for */
 #define MAX_GIDS	4096
+#define MAX_PKEYS	1024
 
 /* @dev's pointer in @udata's context, or 0 when nobody asks from a context */
 static u64 context_of(struct ib_udata *udata)
@@ -128,9 +129,11 @@ static int query_port_wire(struct hyv_ibdev *dev, u32 port, struct hyv_resp_quer
 	ret = hyv_cmd_call(cmd);
 	if (!ret) {
 		*wire = *(struct hyv_resp_query_port *)hyv_cmd_resp(cmd);
-		if (le32_to_cpu(wire->gid_tbl_len) > MAX_GIDS) {
-			hyv_err_limited(dev->hyv, "%u GIDs are too many\n",
-					le32_to_cpu(wire->gid_tbl_len));
+		if (le32_to_cpu(wire->gid_tbl_len) > MAX_GIDS ||
+		    le16_to_cpu(wire->pkey_tbl_len) > MAX_PKEYS) {
+			hyv_err_limited(dev->hyv, "%u GIDs or %u P_Keys are too many\n",
+					le32_to_cpu(wire->gid_tbl_len),
+					le16_to_cpu(wire->pkey_tbl_len));
 			ret = -EIO;
 		}
 	}

@@ -169,7 +169,11 @@ int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udat
 	ret = hyv_event_created(cmd, udata, &qp->object, HYV_OBJECT_QP);
 	if (ret)
 		goto out;
-	ret = qp->doorbell < HYV_NUM_DOORBELLS ? hyv_cm_add_qp(qp) : -EIO;
+	/* the core warns of numbers that no packet can carry */
+	if (qp->doorbell < HYV_NUM_DOORBELLS && ib->qp_num < BIT(24))
+		ret = hyv_cm_add_qp(qp);
+	else
+		ret = -EIO;
 	if (ret) {
 		hyv_event_remove(hyv, &qp->object);
 		hyv_cmd_undo(cmd);
