@@ -162,7 +162,7 @@ static bool tell_slot(struct hyv_dev *hyv, u32 slot)
 	if (slot >= HYV_MAX_DEVICES)
 		return false;
 	set_bit(slot, hyv->changed);
-	queue_work(hyv->wq, &hyv->plug_work);
+	hyv_plug_soon(hyv);
 	return true;
 }
 
@@ -177,30 +177,26 @@ static struct hyv_ibdev *find_device(struct hyv_dev *hyv, u32 id)
 }
 
 /*
- * The core reads what changed anew, and tells its clients, from a work item; but of GIDs it tells them
- * only where it has made the table itself.
+ * Noted, and told later by hyv_ibdev_tell(): the core takes memory for each event that it is told of.
+ * A port that was up and down is down.
  */
 static bool tell_device(struct hyv_dev *hyv, u32 id, u32 type, u32 code, u32 port)
 {
-	struct ib_event event = { .event = code, .element.port_num = port };
 	struct hyv_ibdev *dev;
 	unsigned long flags;
 
 	if (type != HYV_EVENT_ASYNC || !is_device_event(code))
 		return false;
 
+	if (code == IB_EVENT_DEVICE_FATAL)
+		port = 0;
 	xa_lock_irqsave(&hyv->objects, flags);
 	dev = find_device(hyv, id);
-	if (dev && (code == IB_EVENT_DEVICE_FATAL || rdma_is_port_valid(&dev->ib, port)) &&
-	    ib_device_try_get(&dev->ib)) {
-		event.device = &dev->ib;
-		if (code == IB_EVENT_GID_CHANGE) {
-			set_bit(port, dev->gids_changed);
-			queue_work(hyv->wq, &hyv->plug_work);
-		} else {
-			ib_dispatch_event(&event);
-		}
-		ib_device_put(&dev->ib);
+	if (dev && (code == IB_EVENT_DEVICE_FATAL || rdma_is_port_valid(&dev->ib, port))) {
+		if (code == IB_EVENT_PORT_ERR)
+			dev->port_events[port] &= ~BIT(IB_EVENT_PORT_ACTIVE);
+		dev->port_events[port] |= BIT(code);
+		hyv_plug_soon(hyv);
 	}
 	xa_unlock_irqrestore(&hyv->objects, flags);
 	return true;

@@ -20,6 +20,8 @@
 #include "virtio_hyv.h"
 
 #define LIFE_INTERVAL	(HZ / 4)
+#define PLUG_DELAY	(HZ / 10)	/* what the daemon tells meanwhile is seen to at once */
+#define RETRY_SHIFT_MAX	6		/* a minute: how seldom a slot is looked at that cannot be */
 #define DEATH_THROES_MS	2000
 #define GOODBYE_MS	5000	/* for the host to destroy what the devices held */
 
@@ -74,19 +76,66 @@ static void start(struct work_struct *work)
 	}
 	queue_delayed_work(hyv->wq, &hyv->life_work, LIFE_INTERVAL);
 	bitmap_fill(hyv->changed, hyv->num_slots);
-	enable_and_queue_work(hyv->wq, &hyv->plug_work);
+	enable_delayed_work(&hyv->plug_work);
+	queue_delayed_work(hyv->wq, &hyv->plug_work, 0);
+}
+
+/**
+ * hyv_plug_soon() - have @hyv->plug_work look at what was noted for it
+ * @hyv: device
+ *
+ * The delay bounds how often a daemon can have that done. Any context.
+ */
+void hyv_plug_soon(struct hyv_dev *hyv)
+{
+	queue_delayed_work(hyv->wq, &hyv->plug_work, PLUG_DELAY);
+}
+
+/* Return: whether a slot could not be looked at for a reason that may pass */
+static bool look_in_vain(struct hyv_dev *hyv, u32 slot)
+{
+	int ret = hyv_ibdev_look(hyv, slot);
+
+	if (!ret || READ_ONCE(hyv->dead))
+		return false;
+	if (!hyv->num_failures)
+		hyv_err(hyv, "the host's device %u cannot be looked at (%d): trying again\n", slot,
+			ret);
+	set_bit(slot, hyv->failed);
+	return true;
 }
 
 /* a slot that changes again meanwhile is looked at again */
 static void plug(struct work_struct *work)
 {
-	struct hyv_dev *hyv = container_of(work, struct hyv_dev, plug_work);
+	struct hyv_dev *hyv = container_of(to_delayed_work(work), struct hyv_dev, plug_work);
+	bool looked = false, failed = false;
 	u32 slot;
 
 	for (slot = 0; slot < hyv->num_slots; slot++) {
-		if (test_and_clear_bit(slot, hyv->changed))
-			hyv_ibdev_look(hyv, slot);
-		hyv_ibdev_read_gids(hyv, slot);
+		if (test_and_clear_bit(slot, hyv->changed)) {
+			looked = true;
+			failed |= look_in_vain(hyv, slot);
+		}
+		hyv_ibdev_tell(hyv, slot);
+	}
+	if (failed)
+		WRITE_ONCE(hyv->retry_at,
+			   jiffies + (HZ << min(hyv->num_failures++, RETRY_SHIFT_MAX)));
+	else if (looked)
+		hyv->num_failures = 0;
+}
+
+static void retry(struct hyv_dev *hyv)
+{
+	u32 slot;
+
+	if (time_before(jiffies, READ_ONCE(hyv->retry_at)))
+		return;
+	for_each_set_bit(slot, hyv->failed, HYV_MAX_DEVICES) {
+		clear_bit(slot, hyv->failed);
+		set_bit(slot, hyv->changed);
+		hyv_plug_soon(hyv);
 	}
 }
 
@@ -95,7 +144,7 @@ static void unregister_all(struct hyv_dev *hyv)
 {
 	u32 slot;
 
-	disable_work_sync(&hyv->plug_work);
+	disable_delayed_work_sync(&hyv->plug_work);
 	for (slot = 0; slot < hyv->num_slots; slot++)
 		hyv_ibdev_unregister(hyv, slot);
 }
@@ -107,6 +156,7 @@ static void watch_life(struct work_struct *work)
 	if (hyv_doorbell_alive(hyv) && !hyv_vq_broken(hyv)) {
 		/* what found no memory for its descriptors has no interrupt to wait for */
 		hyv_cmd_flush(hyv);
+		retry(hyv);
 		queue_delayed_work(hyv->wq, &hyv->life_work, LIFE_INTERVAL);
 		return;
 	}
@@ -166,8 +216,8 @@ static int probe(struct virtio_device *vdev)
 	INIT_LIST_HEAD(&hyv->kept);
 	xa_init_flags(&hyv->objects, XA_FLAGS_LOCK_IRQ);
 	INIT_WORK(&hyv->start_work, start);
-	INIT_WORK(&hyv->plug_work, plug);
-	disable_work(&hyv->plug_work);
+	INIT_DELAYED_WORK(&hyv->plug_work, plug);
+	disable_delayed_work(&hyv->plug_work);
 	INIT_WORK(&hyv->reap_work, hyv_cmd_reap);
 	INIT_DELAYED_WORK(&hyv->life_work, watch_life);
 

@@ -40,6 +40,9 @@
 
 struct hyv_ibdev;
 
+/* a port is memory and thousands of sysfs files of the guest: bound what the host may ask for */
+#define HYV_MAX_PORTS	16
+
 /**
  * struct hyv_dev - one virtio device: the guest's end of one hyvd
  * @vdev: the virtio device, which outlives this
@@ -61,9 +64,11 @@ struct hyv_ibdev;
  *	erasure no handler runs; it protects @devices too
  * @wq: for everything below
  * @start_work: first words with the daemon
- * @plug_work: makes @devices, their addresses and their GIDs what the daemon has in its slots;
- *	disabled before @start_work is done and when they go for good
+ * @plug_work: makes @devices, their addresses and their GIDs what the daemon has in its slots, and
+ *	tells of events of their ports; disabled before @start_work is done and when they go for good
  * @changed: bit n: slot n is to be looked at by @plug_work
+ * @failed: bit n: slot n could not be looked at, and will be again from @retry_at (jiffies) on
+ * @num_failures: looks in a row after which there was something in @failed; @plug_work's
  * @life_work: watches the daemon
  * @reap_work: sees to @answered
  * @num_slots: of @devices, as far as the daemon has any
@@ -90,11 +95,14 @@ struct hyv_dev {
 
 	struct workqueue_struct *wq;
 	struct work_struct start_work;
-	struct work_struct plug_work;
+	struct delayed_work plug_work;
 	struct delayed_work life_work;
 	struct work_struct reap_work;
 
 	DECLARE_BITMAP(changed, HYV_MAX_DEVICES);
+	DECLARE_BITMAP(failed, HYV_MAX_DEVICES);
+	unsigned int num_failures;
+	unsigned long retry_at;
 	u32 num_slots;
 	struct hyv_ibdev *devices[HYV_MAX_DEVICES];
 };
@@ -112,7 +120,8 @@ struct hyv_dev {
  * @going: it is being unregistered: destroy without asking
  * @link_layer: of its ports
  * @fw_ver: for people
- * @gids_changed: bit n: the host's GID table of port n is to be read anew by @hyv->plug_work
+ * @port_events: by port, 0 for the device: bit n: event n (enum ib_event_type) is to be told by
+ *	@hyv->plug_work; protected by @hyv->objects' lock
  * @netdev: what holds the VM's addresses; NULL when it has none, and then the GID table mirrors the
  *	host's, and there are no connections. Set before the device is registered.
  * @qps: struct hyv_qp by number, of a device with connections
@@ -134,7 +143,7 @@ struct hyv_ibdev {
 	bool going;
 	enum rdma_link_layer link_layer;
 	char fw_ver[32];
-	DECLARE_BITMAP(gids_changed, U8_MAX + 1);
+	u32 port_events[HYV_MAX_PORTS + 1];
 
 	struct net_device *netdev;
 	struct xarray qps;
@@ -453,12 +462,15 @@ void hyv_doorbell_exit(struct hyv_dev *hyv);
 bool hyv_doorbell_alive(struct hyv_dev *hyv);
 void hyv_doorbell_ring(struct hyv_dev *hyv, u32 doorbell);
 
+/* main.c */
+void hyv_plug_soon(struct hyv_dev *hyv);
+
 /* qp.c */
 void hyv_ah_to_wire(struct hyv_ah_attr *wire, const struct rdma_ah_attr *ah);
 
 /* netdev.c */
 int hyv_netdev_create(struct hyv_ibdev *dev);
-void hyv_netdev_refresh(struct hyv_ibdev *dev);
+int hyv_netdev_refresh(struct hyv_ibdev *dev);
 void hyv_netdev_destroy(struct hyv_ibdev *dev);
 struct net_device *hyv_get_netdev(struct ib_device *ib, u32 port);
 int hyv_add_gid(const struct ib_gid_attr *attr, void **context);
@@ -485,8 +497,8 @@ void hyv_iw_add_ref(struct ib_qp *ib);
 void hyv_iw_rem_ref(struct ib_qp *ib);
 
 /* ibdev.c */
-void hyv_ibdev_look(struct hyv_dev *hyv, u32 slot);
-void hyv_ibdev_read_gids(struct hyv_dev *hyv, u32 slot);
+int hyv_ibdev_look(struct hyv_dev *hyv, u32 slot);
+void hyv_ibdev_tell(struct hyv_dev *hyv, u32 slot);
 void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 slot);
 
 /* the verbs, as struct ib_device_ops has them */
