@@ -4,7 +4,8 @@
  *
  * Handlers run in the interrupt, under the lock of the object table: once an object has been taken
  * out of it, none of its handlers runs any more. An event of an object that is gone is late, and
- * ignored.
+ * ignored. An event that cannot be, since the same one was told already, is ignored too: what is told
+ * costs memory until the application reads it.
  */
 #include "virtio_hyv.h"
 
@@ -88,19 +89,30 @@ static bool is_device_event(enum ib_event_type type)
 	}
 }
 
+/*
+ * Whether the host has cause to tell of a completion. ib_uverbs keeps each event until it is read, so
+ * that one per arming is all that there may be.
+ */
+static bool is_armed(struct hyv_cq *cq)
+{
+	u32 flags = to_hyv_ibdev(cq->ib.device)->provider->flags;
+
+	return !(flags & HYV_PROVIDER_REQ_NOTIFY) || atomic_dec_if_positive(&cq->armed) >= 0;
+}
+
 /* Return: false for an event that makes no sense */
 static bool tell_cq(struct hyv_cq *cq, u32 type, u32 code)
 {
 	struct ib_event event = { .device = cq->ib.device, .event = code, .element.cq = &cq->ib };
 
 	if (type == HYV_EVENT_COMPLETION) {
-		if (cq->ib.comp_handler)
+		if (is_armed(cq) && cq->ib.comp_handler)
 			cq->ib.comp_handler(&cq->ib, cq->ib.cq_context);
 		return true;
 	}
 	if (code != IB_EVENT_CQ_ERR)
 		return false;
-	if (cq->ib.event_handler)
+	if (!test_and_set_bit(code, &cq->object.told) && cq->ib.event_handler)
 		cq->ib.event_handler(&event, cq->ib.cq_context);
 	return true;
 }
@@ -111,7 +123,7 @@ static bool tell_qp(struct hyv_qp *qp, u32 type, u32 code)
 
 	if (type != HYV_EVENT_ASYNC || !is_qp_event(code))
 		return false;
-	if (qp->ib.event_handler)
+	if (!test_and_set_bit(code, &qp->object.told) && qp->ib.event_handler)
 		qp->ib.event_handler(&event, qp->ib.qp_context);
 	return true;
 }
@@ -124,7 +136,7 @@ static bool tell_srq(struct hyv_srq *srq, u32 type, u32 code)
 	if (type != HYV_EVENT_ASYNC ||
 	    (code != IB_EVENT_SRQ_ERR && code != IB_EVENT_SRQ_LIMIT_REACHED))
 		return false;
-	if (srq->ib.event_handler)
+	if (!test_and_set_bit(code, &srq->object.told) && srq->ib.event_handler)
 		srq->ib.event_handler(&event, srq->ib.srq_context);
 	return true;
 }

@@ -201,6 +201,7 @@ int hyv_modify_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask, struct ib
 	req->qp = cpu_to_le64(qp->object.id);
 	req->attr_mask = cpu_to_le32(mask);
 	attr_to_wire(&req->attr, attr, mask);
+	WRITE_ONCE(qp->object.told, 0);
 	ret = hyv_cmd_call(cmd);
 	if (!ret) {
 		if (mask & IB_QP_STATE)

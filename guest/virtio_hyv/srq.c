@@ -60,6 +60,7 @@ int hyv_modify_srq(struct ib_srq *ib, struct ib_srq_attr *attr, enum ib_srq_attr
 	req->attr_mask = cpu_to_le32(mask);
 	req->max_wr = cpu_to_le32(attr->max_wr);
 	req->srq_limit = cpu_to_le32(attr->srq_limit);
+	WRITE_ONCE(to_hyv_srq(ib)->object.told, 0);
 	ret = hyv_cmd_call(cmd);
 	if (!ret)
 		ret = hyv_udata_reply(cmd, udata);

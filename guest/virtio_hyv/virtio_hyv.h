@@ -178,10 +178,13 @@ static inline struct hyv_dev *to_hyv(struct ib_device *ib)
 /**
  * struct hyv_object - an object that the host sends events about
  * @id: the host's id
+ * @told: bit n: its owner was told of event n (enum ib_event_type) and has not changed it since, so
+ *	that there cannot be another; ib_uverbs keeps each until it is read
  * @type: which of the structs it is part of
  */
 struct hyv_object {
 	u64 id;
+	unsigned long told;
 	enum hyv_object_type {
 		HYV_OBJECT_CQ,
 		HYV_OBJECT_QP,
@@ -221,11 +224,20 @@ struct hyv_mr {
 	struct hyv_mem *mem;
 };
 
-/** struct hyv_cq - completion queue; @object: its id, and where events find it */
+/**
+ * struct hyv_cq - completion queue
+ * @object: its id, and where events find it
+ * @armed: times that it was armed and has told of no completion since, as far as HYV_CQ_MAX_ARMED;
+ *	without meaning where applications arm it in its memory
+ */
 struct hyv_cq {
 	struct ib_cq ib;
 	struct hyv_object object;
+	atomic_t armed;
 };
+
+/* more events of one queue are never on their way: the daemon makes one of those that wait */
+#define HYV_CQ_MAX_ARMED	1024
 
 /**
  * struct hyv_qp - queue pair
