@@ -210,11 +210,13 @@ static int probe(struct virtio_device *vdev)
 	hyv->vdev = vdev;
 	vdev->priv = hyv;
 	spin_lock_init(&hyv->lock);
+	spin_lock_init(&hyv->event_lock);
 	INIT_LIST_HEAD(&hyv->on_ring);
 	INIT_LIST_HEAD(&hyv->backlog);
 	INIT_LIST_HEAD(&hyv->answered);
 	INIT_LIST_HEAD(&hyv->kept);
 	xa_init_flags(&hyv->objects, XA_FLAGS_LOCK_IRQ);
+	INIT_WORK(&hyv->event_work, hyv_vq_take_events);
 	INIT_WORK(&hyv->start_work, start);
 	INIT_DELAYED_WORK(&hyv->plug_work, plug);
 	disable_delayed_work(&hyv->plug_work);

@@ -48,6 +48,7 @@ struct hyv_ibdev;
  * @vdev: the virtio device, which outlives this
  * @vqs: its queues, by HYV_VQ_*; touched by vq.c alone
  * @events: the buffers of HYV_VQ_EVENT
+ * @event_lock: protects HYV_VQ_EVENT and the order in which events are handed on; taken in interrupts
  * @window: the shared-memory region, guest-physical
  * @window_size: bytes of it that the daemon uses
  * @doorbells: the region's first pages, mapped from the daemon's first answer to remove
@@ -63,6 +64,7 @@ struct hyv_ibdev;
  * @objects: struct hyv_object by id; its lock is held around event handlers, so that after an
  *	erasure no handler runs; it protects @devices too
  * @wq: for everything below
+ * @event_work: hands on the events that are too many for one interrupt
  * @start_work: first words with the daemon
  * @plug_work: makes @devices, their addresses and their GIDs what the daemon has in its slots, and
  *	tells of events of their ports; disabled before @start_work is done and when they go for good
@@ -78,6 +80,7 @@ struct hyv_dev {
 	struct virtio_device *vdev;
 	struct virtqueue *vqs[HYV_NUM_VQS];
 	struct hyv_event *events;
+	spinlock_t event_lock; /* see above */
 	struct virtio_shm_region window;
 	u64 window_size;
 	struct hyv_doorbells *doorbells;
@@ -94,6 +97,7 @@ struct hyv_dev {
 	struct xarray objects;
 
 	struct workqueue_struct *wq;
+	struct work_struct event_work;
 	struct work_struct start_work;
 	struct delayed_work plug_work;
 	struct delayed_work life_work;
@@ -459,6 +463,7 @@ int hyv_vq_add(struct hyv_dev *hyv, struct hyv_cmd *cmd);
 bool hyv_vq_kick_prepare(struct hyv_dev *hyv);
 void hyv_vq_kick(struct hyv_dev *hyv);
 void hyv_vq_wake(struct hyv_dev *hyv);
+void hyv_vq_take_events(struct work_struct *work);
 bool hyv_vq_broken(struct hyv_dev *hyv);
 
 /* event.c */
