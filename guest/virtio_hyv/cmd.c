@@ -13,7 +13,8 @@
  *   - The host dies: hyv_cmd_fail_all() lets every caller go with -EIO; the lists keep their
  *     references until hyv_cmd_drain().
  *
- * Answers are not trusted: a wrong one is -EIO and a line in the log.
+ * Answers are not trusted: they are copied before they are looked at, and a wrong one is -EIO and a
+ * line in the log.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -68,7 +69,7 @@ static struct hyv_cmd *alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, 
 	struct hyv_req_hdr *hdr;
 	struct hyv_cmd *cmd;
 
-	cmd = kzalloc(struct_size(cmd, buf, ALIGN(req_len, 8) + resp_len), gfp);
+	cmd = kzalloc(struct_size(cmd, buf, ALIGN(req_len, 8) + 2 * ALIGN(resp_len, 8)), gfp);
 	if (!cmd)
 		return NULL;
 
@@ -78,7 +79,8 @@ static struct hyv_cmd *alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, 
 	init_completion(&cmd->over);
 	cmd->op = op;
 	cmd->req_len = req_len;
-	cmd->resp = cmd->buf + ALIGN(req_len, 8);
+	cmd->wire = cmd->buf + ALIGN(req_len, 8);
+	cmd->resp = cmd->wire + ALIGN(resp_len, 8);
 	cmd->resp_len = resp_len;
 
 	hdr = (struct hyv_req_hdr *)cmd->buf;
@@ -383,15 +385,16 @@ void hyv_cmd_free_context(struct ib_device *ib, u64 id)
 	hyv_cmd_put(cmd);
 }
 
-/* what the answer says, once its form has been checked */
-static int status_of(const struct hyv_cmd *cmd, u32 used)
+/* takes the answer out of the host's reach. Return: what it says, once its form has been checked */
+static int take_answer(struct hyv_cmd *cmd, u32 used)
 {
 	const struct hyv_resp_hdr *hdr = cmd->resp;
-	s32 status;
+	s32 status = 0;
 
+	memcpy(cmd->resp, cmd->wire, min(used, cmd->resp_len));
 	if (used < sizeof(*hdr))
 		goto wrong;
-	status = (s32)le32_to_cpu(READ_ONCE(hdr->status));
+	status = (s32)le32_to_cpu(hdr->status);
 	if (status > 0 || status < -MAX_ERRNO)
 		goto wrong;
 	if (!status && used != cmd->resp_len)
@@ -400,7 +403,7 @@ static int status_of(const struct hyv_cmd *cmd, u32 used)
 
 wrong:
 	hyv_err_limited(cmd->hyv, "wrong answer to %s: %u bytes, status %d\n", ops[cmd->op].name,
-			used, used < sizeof(*hdr) ? 0 : (s32)le32_to_cpu(hdr->status));
+			used, status);
 	return -EIO;
 }
 
@@ -420,7 +423,7 @@ void hyv_cmd_answered(struct hyv_cmd *cmd, u32 used)
 	if (cmd->done)
 		return;
 
-	status = status_of(cmd, used);
+	status = take_answer(cmd, used);
 	if (cmd->orphan) {
 		cmd->status = status;
 		cmd->done = true;

@@ -398,9 +398,10 @@ void hyv_umem_unpin(struct hyv_mem *mem);
  * @mem: owned memory that the host may use until it has answered; it goes with the command
  * @provider: what the udata in it is to be understood by; NULL without udata
  * @req_len: bytes of the request, without the tail
- * @resp: the answer, inside @buf
+ * @wire: where the host writes the answer, inside @buf
+ * @resp: what it had written there when it said so, inside @buf
  * @resp_len: bytes of the answer
- * @buf: request and answer
+ * @buf: request, and the answer twice
  */
 struct hyv_cmd {
 	struct hyv_dev *hyv;
@@ -416,6 +417,7 @@ struct hyv_cmd {
 	const struct hyv_provider *provider;
 	u32 req_len;
 	u32 resp_len;
+	void *wire;
 	void *resp;
 	u8 buf[] __aligned(8);
 };

@@ -151,7 +151,7 @@ int hyv_vq_add(struct hyv_dev *hyv, struct hyv_cmd *cmd)
 
 	lockdep_assert_held(&hyv->lock);
 	sg_init_one(&req, cmd->buf, cmd->req_len);
-	sg_init_one(&resp, cmd->resp, cmd->resp_len);
+	sg_init_one(&resp, cmd->wire, cmd->resp_len);
 	sgs[out++] = &req;
 	if (cmd->op == HYV_OP_REG_MR || (cmd->op == HYV_OP_REREG_MR && cmd->mem))
 		sgs[out++] = cmd->mem->tail.sgl;
