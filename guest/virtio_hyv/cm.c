@@ -778,15 +778,6 @@ void hyv_cm_hide_qp(struct hyv_qp *qp)
 		xa_erase_irq(&dev->qps, qp->ib.qp_num);
 }
 
-/** hyv_cm_show_qp() - @qp was not destroyed. Without memory it just cannot be connected */
-void hyv_cm_show_qp(struct hyv_qp *qp)
-{
-	struct hyv_ibdev *dev = to_hyv_ibdev(qp->ib.device);
-
-	if (dev->netdev)
-		xa_store_irq(&dev->qps, qp->ib.qp_num, qp, GFP_KERNEL);
-}
-
 static struct hyv_cm *get_cm(struct hyv_qp *qp)
 {
 	struct hyv_ibdev *dev = to_hyv_ibdev(qp->ib.device);

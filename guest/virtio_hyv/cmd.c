@@ -340,7 +340,12 @@ int hyv_cmd_call_undoing(struct ib_device *ib, struct hyv_cmd *cmd)
  * Waits, unless the caller is dying or the device is going. What the host does not know it has
  * destroyed already, with a device that it has taken back.
  *
- * Return: 0, and @mem is no longer the caller's; or the host's error, and nothing has changed.
+ * A region may be refused, since a memory window is bound to it. For the rest the core has looked
+ * whether it is in use, and warns when it cannot destroy what a process leaves behind: what the host
+ * keeps all the same goes with the context.
+ *
+ * Return: 0, and @mem is no longer the caller's; or for HYV_OP_DEREG_MR the host's error, and nothing
+ * has changed.
  */
 int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem *mem)
 {
@@ -352,6 +357,12 @@ int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem
 	ret = hyv_cmd_call_undoing(ib, cmd);
 	if (ret == -ENOENT)
 		ret = 0;
+	if (ret && op != HYV_OP_DEREG_MR) {
+		if (ret != -ENOTCONN) /* CM_DISCONNECT: it has ended meanwhile */
+			hyv_err_limited(to_hyv(ib), "the host refuses %s (%d)\n",
+					ops[op].name, ret);
+		ret = 0;
+	}
 	if (ret)
 		cmd->mem = NULL;
 	hyv_cmd_put(cmd);
@@ -407,6 +418,26 @@ wrong:
 	return -EIO;
 }
 
+/*
+ * Whether the host has not let go of a region, to which a memory window is bound, say. One that it does
+ * not know went with its context.
+ */
+static bool must_keep(const struct hyv_cmd *cmd)
+{
+	return cmd->op == HYV_OP_DEREG_MR && cmd->mem && cmd->status && cmd->status != -ENOENT;
+}
+
+/* a context is free on the host, and with it what was kept for its regions. The device is locked */
+static void release_kept(struct hyv_dev *hyv, u64 context)
+{
+	struct hyv_cmd *cmd, *next;
+
+	list_for_each_entry_safe(cmd, next, &hyv->kept, link)
+		if (cmd->mem->context == context) /* all of them have memory */
+			list_move_tail(&cmd->link, &hyv->answered);
+	queue_work(hyv->wq, &hyv->reap_work);
+}
+
 /**
  * hyv_cmd_answered() - an answer came
  * @cmd: command that was on the ring, and is no longer
@@ -424,9 +455,15 @@ void hyv_cmd_answered(struct hyv_cmd *cmd, u32 used)
 		return;
 
 	status = take_answer(cmd, used);
+	if (cmd->op == HYV_OP_FREE_CONTEXT && !status)
+		release_kept(hyv, le64_to_cpu(*(__le64 *)hyv_cmd_req(cmd)));
 	if (cmd->orphan) {
 		cmd->status = status;
 		cmd->done = true;
+		if (must_keep(cmd)) {
+			list_move_tail(&cmd->link, &hyv->kept);
+			return;
+		}
 		list_move_tail(&cmd->link, &hyv->answered);
 		queue_work(hyv->wq, &hyv->reap_work);
 		return;
@@ -445,7 +482,6 @@ void hyv_cmd_reap(struct work_struct *work)
 {
 	struct hyv_dev *hyv = container_of(work, struct hyv_dev, reap_work);
 	struct hyv_cmd *cmd;
-	bool keep;
 
 	for (;;) {
 		spin_lock_irq(&hyv->lock);
@@ -455,17 +491,8 @@ void hyv_cmd_reap(struct work_struct *work)
 			return;
 		}
 		list_del_init(&cmd->link);
-		/* the host did not let go; an id that it does not know went with its context */
-		keep = cmd->op == HYV_OP_DEREG_MR && cmd->status && cmd->status != -ENOENT;
-		if (keep)
-			list_add_tail(&cmd->link, &hyv->kept);
 		spin_unlock_irq(&hyv->lock);
 
-		if (keep) {
-			hyv_err_limited(hyv, "the host keeps memory (%d): it stays pinned\n",
-					cmd->status);
-			continue;
-		}
 		if (!cmd->status && undo_ops[cmd->op])
 			hyv_cmd_undo(cmd);
 		hyv_cmd_put(cmd);

@@ -92,14 +92,12 @@ int hyv_resize_cq(struct ib_cq *ib, HYV_CQE_TYPE cqe, struct ib_udata *udata)
 	return ret;
 }
 
-/** hyv_destroy_cq() - Return: 0, and no event comes any more; or a negative errno. Waits */
+/** hyv_destroy_cq() - Return: 0, and no event comes any more. Waits */
 int hyv_destroy_cq(struct ib_cq *ib, struct ib_udata *udata)
 {
 	struct hyv_object *object = &to_hyv_cq(ib)->object;
-	int ret;
 
-	ret = hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_CQ, object->id, NULL);
-	if (!ret)
-		hyv_event_remove(to_hyv(ib->device), object);
-	return ret;
+	hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_CQ, object->id, NULL);
+	hyv_event_remove(to_hyv(ib->device), object);
+	return 0;
 }

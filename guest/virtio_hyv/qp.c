@@ -249,18 +249,13 @@ out:
 	return ret;
 }
 
-/** hyv_destroy_qp() - Return: 0, and no event comes any more; or a negative errno. Waits */
+/** hyv_destroy_qp() - Return: 0, and no event comes any more. Waits */
 int hyv_destroy_qp(struct ib_qp *ib, struct ib_udata *udata)
 {
 	struct hyv_qp *qp = to_hyv_qp(ib);
-	int ret;
 
 	hyv_cm_hide_qp(qp);
-	ret = hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_QP, qp->object.id, NULL);
-	if (ret) {
-		hyv_cm_show_qp(qp);
-		return ret;
-	}
+	hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_QP, qp->object.id, NULL);
 	hyv_event_remove(to_hyv(ib->device), &qp->object);
 	hyv_cm_remove_qp(qp);
 	return 0;

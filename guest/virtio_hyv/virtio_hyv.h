@@ -58,7 +58,8 @@ struct hyv_ibdev;
  * @on_ring: commands that the host has, answered by nobody yet
  * @backlog: commands that found the ring full, in order
  * @answered: answered commands whose callers have gone
- * @kept: commands that are over but own memory that the host may still use
+ * @kept: commands that are over but own memory that the host may still use: until its context is
+ *	gone, or the device is reset
  * @dead: no answer will come any more
  * @drained: the device was reset: the host can reach no memory of ours
  * @objects: struct hyv_object by id; its lock is held around event handlers, so that after an
@@ -365,6 +366,7 @@ static inline struct hyv_srq *to_hyv_srq(struct ib_srq *ib)
  * struct hyv_mem - application memory pinned for the host, and its description
  * @ib: device it was pinned for, referenced, since unpinning needs it
  * @umem: the pinned memory
+ * @context: the host's id of the context that it is registered in, or 0 before it is known
  * @num_extents: extents in the tables
  * @num_tables: pages in @tables
  * @tables: pages of struct hyv_extent, read by the host during HYV_OP_REG_MR
@@ -373,6 +375,7 @@ static inline struct hyv_srq *to_hyv_srq(struct ib_srq *ib)
 struct hyv_mem {
 	struct ib_device *ib;
 	struct ib_umem *umem;
+	u64 context;
 	u32 num_extents;
 	u32 num_tables;
 	struct hyv_extent **tables;
@@ -503,7 +506,6 @@ void hyv_cm_notify(struct hyv_cm *cm);
 void hyv_cm_answered(struct hyv_cm *cm);
 int hyv_cm_add_qp(struct hyv_qp *qp);
 void hyv_cm_hide_qp(struct hyv_qp *qp);
-void hyv_cm_show_qp(struct hyv_qp *qp);
 void hyv_cm_remove_qp(struct hyv_qp *qp);
 bool hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mask, bool is_user);
 int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param);
