@@ -24,6 +24,7 @@
 #define RETRY_SHIFT_MAX	6		/* a minute: how seldom a slot is looked at that cannot be */
 #define DEATH_THROES_MS	2000
 #define GOODBYE_MS	5000	/* for the host to destroy what the devices held */
+#define PATIENCE	(30 * HZ)	/* for the host to answer what runs when the virtio device goes */
 
 static int hello(struct hyv_dev *hyv)
 {
@@ -172,6 +173,15 @@ static void watch_life(struct work_struct *work)
 	hyv_cmd_drain(hyv);
 }
 
+/* a daemon that lives and does not answer holds up nobody who wants the virtio device gone */
+static void give_up(struct work_struct *work)
+{
+	struct hyv_dev *hyv = container_of(to_delayed_work(work), struct hyv_dev, give_up_work);
+
+	hyv_err(hyv, "hyvd does not answer: going without it\n");
+	hyv_cmd_fail_all(hyv);
+}
+
 static int check_config(struct virtio_device *vdev)
 {
 	u32 magic, version;
@@ -222,6 +232,7 @@ static int probe(struct virtio_device *vdev)
 	disable_delayed_work(&hyv->plug_work);
 	INIT_WORK(&hyv->reap_work, hyv_cmd_reap);
 	INIT_DELAYED_WORK(&hyv->life_work, watch_life);
+	INIT_DELAYED_WORK(&hyv->give_up_work, give_up);
 
 	if (!virtio_get_shm_region(vdev, &hyv->window, HYV_WINDOW_SHMID) ||
 	    hyv->window.len < HYV_DOORBELLS_SIZE) {
@@ -268,13 +279,17 @@ static void remove(struct virtio_device *vdev)
 	/* a daemon that has not even said hello holds up nothing */
 	if (!READ_ONCE(hyv->life))
 		hyv_cmd_fail_all(hyv);
+	queue_delayed_work(hyv->wq, &hyv->give_up_work, PATIENCE);
 	cancel_work_sync(&hyv->start_work);
 	unregister_all(hyv); /* which may wait for the daemon: it is watched until then */
 	cancel_delayed_work_sync(&hyv->life_work);
+	cancel_delayed_work_sync(&hyv->give_up_work);
 	for (ms = 0; ms < GOODBYE_MS && !READ_ONCE(hyv->dead) && !hyv_cmd_idle(hyv); ms += 20)
 		msleep(20);
 
 	hyv_cmd_fail_all(hyv);
+	/* what the host writes into the rings from here on is not looked at any more */
+	virtio_break_device(vdev);
 	virtio_reset_device(vdev);
 	destroy_workqueue(hyv->wq);
 	hyv_cmd_drain(hyv);

@@ -73,6 +73,7 @@ struct hyv_ibdev;
  * @failed: bit n: slot n could not be looked at, and will be again from @retry_at (jiffies) on
  * @num_failures: looks in a row after which there was something in @failed; @plug_work's
  * @life_work: watches the daemon
+ * @give_up_work: while the virtio device goes: does not wait for the daemon any longer
  * @reap_work: sees to @answered
  * @num_slots: of @devices, as far as the daemon has any
  * @devices: by the daemon's slot; NULL where there is none that this module can drive
@@ -102,6 +103,7 @@ struct hyv_dev {
 	struct work_struct start_work;
 	struct delayed_work plug_work;
 	struct delayed_work life_work;
+	struct delayed_work give_up_work;
 	struct work_struct reap_work;
 
 	DECLARE_BITMAP(changed, HYV_MAX_DEVICES);
