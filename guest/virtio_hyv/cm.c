@@ -373,18 +373,6 @@ static void hear(struct hyv_cm *cm, enum hyv_cm_state state)
 	hyv_cmd_put(cmd);
 }
 
-/* @cm is locked; @state: what it is. Return: false when it has to be queued again first */
-static bool step(struct hyv_cm *cm, enum hyv_cm_state state)
-{
-	if (cm->question && hyv_cmd_is_over(cm->question))
-		hear(cm, state);
-	else if (!cm->question && READ_ONCE(cm->has_news))
-		ask(cm);
-	else
-		return false;
-	return true;
-}
-
 static bool is_waited_for(const struct hyv_cm *cm)
 {
 	return cm->state == HYV_CM_STATE_CONNECTING || cm->state == HYV_CM_STATE_ACCEPTING;
@@ -409,8 +397,12 @@ static void ask_host(struct work_struct *work)
 		end(cm, 0, NULL);
 	if (is_waited_for(cm) && is_dying(cm))
 		end(cm, -ECONNRESET, NULL);
-	while ((state = READ_ONCE(cm->state)) != HYV_CM_STATE_OVER && step(cm, state))
-		cond_resched();
+	/* each at most once: the answer to what is asked here queues this again, be it here already */
+	state = READ_ONCE(cm->state);
+	if (state != HYV_CM_STATE_OVER && cm->question && hyv_cmd_is_over(cm->question))
+		hear(cm, state);
+	if (READ_ONCE(cm->state) != HYV_CM_STATE_OVER && !cm->question && READ_ONCE(cm->has_news))
+		ask(cm);
 	if (is_waited_for(cm))
 		queue_at_latest(cm, LOOK_INTERVAL);
 	mutex_unlock(&cm->lock);
@@ -784,15 +776,6 @@ void hyv_cm_hide_qp(struct hyv_qp *qp)
 
 	if (dev->netdev)
 		xa_erase_irq(&dev->qps, qp->ib.qp_num);
-}
-
-/** hyv_cm_show_qp() - @qp was not destroyed. Without memory it just cannot be connected */
-void hyv_cm_show_qp(struct hyv_qp *qp)
-{
-	struct hyv_ibdev *dev = to_hyv_ibdev(qp->ib.device);
-
-	if (dev->netdev)
-		xa_store_irq(&dev->qps, qp->ib.qp_num, qp, GFP_KERNEL);
 }
 
 static struct hyv_cm *get_cm(struct hyv_qp *qp)

@@ -13,7 +13,8 @@
  *   - The host dies: hyv_cmd_fail_all() lets every caller go with -EIO; the lists keep their
  *     references until hyv_cmd_drain().
  *
- * Answers are not trusted: a wrong one is -EIO and a line in the log.
+ * Answers are not trusted: they are copied before they are looked at, and a wrong one is -EIO and a
+ * line in the log.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -68,7 +69,7 @@ static struct hyv_cmd *alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, 
 	struct hyv_req_hdr *hdr;
 	struct hyv_cmd *cmd;
 
-	cmd = kzalloc(struct_size(cmd, buf, ALIGN(req_len, 8) + resp_len), gfp);
+	cmd = kzalloc(struct_size(cmd, buf, ALIGN(req_len, 8) + 2 * ALIGN(resp_len, 8)), gfp);
 	if (!cmd)
 		return NULL;
 
@@ -78,7 +79,8 @@ static struct hyv_cmd *alloc(struct hyv_dev *hyv, enum hyv_op op, u32 udata_in, 
 	init_completion(&cmd->over);
 	cmd->op = op;
 	cmd->req_len = req_len;
-	cmd->resp = cmd->buf + ALIGN(req_len, 8);
+	cmd->wire = cmd->buf + ALIGN(req_len, 8);
+	cmd->resp = cmd->wire + ALIGN(resp_len, 8);
 	cmd->resp_len = resp_len;
 
 	hdr = (struct hyv_req_hdr *)cmd->buf;
@@ -338,7 +340,12 @@ int hyv_cmd_call_undoing(struct ib_device *ib, struct hyv_cmd *cmd)
  * Waits, unless the caller is dying or the device is going. What the host does not know it has
  * destroyed already, with a device that it has taken back.
  *
- * Return: 0, and @mem is no longer the caller's; or the host's error, and nothing has changed.
+ * A region may be refused, since a memory window is bound to it. For the rest the core has looked
+ * whether it is in use, and warns when it cannot destroy what a process leaves behind: what the host
+ * keeps all the same goes with the context.
+ *
+ * Return: 0, and @mem is no longer the caller's; or for HYV_OP_DEREG_MR the host's error, and nothing
+ * has changed.
  */
 int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem *mem)
 {
@@ -350,6 +357,12 @@ int hyv_cmd_destroy(struct ib_device *ib, enum hyv_op op, u64 id, struct hyv_mem
 	ret = hyv_cmd_call_undoing(ib, cmd);
 	if (ret == -ENOENT)
 		ret = 0;
+	if (ret && op != HYV_OP_DEREG_MR) {
+		if (ret != -ENOTCONN) /* CM_DISCONNECT: it has ended meanwhile */
+			hyv_err_limited(to_hyv(ib), "the host refuses %s (%d)\n",
+					ops[op].name, ret);
+		ret = 0;
+	}
 	if (ret)
 		cmd->mem = NULL;
 	hyv_cmd_put(cmd);
@@ -383,15 +396,16 @@ void hyv_cmd_free_context(struct ib_device *ib, u64 id)
 	hyv_cmd_put(cmd);
 }
 
-/* what the answer says, once its form has been checked */
-static int status_of(const struct hyv_cmd *cmd, u32 used)
+/* takes the answer out of the host's reach. Return: what it says, once its form has been checked */
+static int take_answer(struct hyv_cmd *cmd, u32 used)
 {
 	const struct hyv_resp_hdr *hdr = cmd->resp;
-	s32 status;
+	s32 status = 0;
 
+	memcpy(cmd->resp, cmd->wire, min(used, cmd->resp_len));
 	if (used < sizeof(*hdr))
 		goto wrong;
-	status = (s32)le32_to_cpu(READ_ONCE(hdr->status));
+	status = (s32)le32_to_cpu(hdr->status);
 	if (status > 0 || status < -MAX_ERRNO)
 		goto wrong;
 	if (!status && used != cmd->resp_len)
@@ -400,8 +414,28 @@ static int status_of(const struct hyv_cmd *cmd, u32 used)
 
 wrong:
 	hyv_err_limited(cmd->hyv, "wrong answer to %s: %u bytes, status %d\n", ops[cmd->op].name,
-			used, used < sizeof(*hdr) ? 0 : (s32)le32_to_cpu(hdr->status));
+			used, status);
 	return -EIO;
+}
+
+/*
+ * Whether the host has not let go of a region, to which a memory window is bound, say. One that it does
+ * not know went with its context.
+ */
+static bool must_keep(const struct hyv_cmd *cmd)
+{
+	return cmd->op == HYV_OP_DEREG_MR && cmd->mem && cmd->status && cmd->status != -ENOENT;
+}
+
+/* a context is free on the host, and with it what was kept for its regions. The device is locked */
+static void release_kept(struct hyv_dev *hyv, u64 context)
+{
+	struct hyv_cmd *cmd, *next;
+
+	list_for_each_entry_safe(cmd, next, &hyv->kept, link)
+		if (cmd->mem->context == context) /* all of them have memory */
+			list_move_tail(&cmd->link, &hyv->answered);
+	queue_work(hyv->wq, &hyv->reap_work);
 }
 
 /**
@@ -420,10 +454,16 @@ void hyv_cmd_answered(struct hyv_cmd *cmd, u32 used)
 	if (cmd->done)
 		return;
 
-	status = status_of(cmd, used);
+	status = take_answer(cmd, used);
+	if (cmd->op == HYV_OP_FREE_CONTEXT && !status)
+		release_kept(hyv, le64_to_cpu(*(__le64 *)hyv_cmd_req(cmd)));
 	if (cmd->orphan) {
 		cmd->status = status;
 		cmd->done = true;
+		if (must_keep(cmd)) {
+			list_move_tail(&cmd->link, &hyv->kept);
+			return;
+		}
 		list_move_tail(&cmd->link, &hyv->answered);
 		queue_work(hyv->wq, &hyv->reap_work);
 		return;
@@ -442,7 +482,6 @@ void hyv_cmd_reap(struct work_struct *work)
 {
 	struct hyv_dev *hyv = container_of(work, struct hyv_dev, reap_work);
 	struct hyv_cmd *cmd;
-	bool keep;
 
 	for (;;) {
 		spin_lock_irq(&hyv->lock);
@@ -452,17 +491,8 @@ void hyv_cmd_reap(struct work_struct *work)
 			return;
 		}
 		list_del_init(&cmd->link);
-		/* the host did not let go; an id that it does not know went with its context */
-		keep = cmd->op == HYV_OP_DEREG_MR && cmd->status && cmd->status != -ENOENT;
-		if (keep)
-			list_add_tail(&cmd->link, &hyv->kept);
 		spin_unlock_irq(&hyv->lock);
 
-		if (keep) {
-			hyv_err_limited(hyv, "the host keeps memory (%d): it stays pinned\n",
-					cmd->status);
-			continue;
-		}
 		if (!cmd->status && undo_ops[cmd->op])
 			hyv_cmd_undo(cmd);
 		hyv_cmd_put(cmd);

@@ -61,6 +61,8 @@ int hyv_req_notify_cq(struct ib_cq *ib, enum ib_cq_notify_flags flags)
 	req = hyv_cmd_req(cmd);
 	req->cq = cpu_to_le64(to_hyv_cq(ib)->object.id);
 	req->solicited_only = cpu_to_le32((flags & IB_CQ_SOLICITED_MASK) == IB_CQ_SOLICITED);
+	/* before the host is told, whose event may be here before its answer */
+	atomic_add_unless(&to_hyv_cq(ib)->armed, 1, HYV_CQ_MAX_ARMED);
 	ret = hyv_cmd_call(cmd);
 	hyv_cmd_put(cmd);
 	return ret;
@@ -90,14 +92,12 @@ int hyv_resize_cq(struct ib_cq *ib, HYV_CQE_TYPE cqe, struct ib_udata *udata)
 	return ret;
 }
 
-/** hyv_destroy_cq() - Return: 0, and no event comes any more; or a negative errno. Waits */
+/** hyv_destroy_cq() - Return: 0, and no event comes any more. Waits */
 int hyv_destroy_cq(struct ib_cq *ib, struct ib_udata *udata)
 {
 	struct hyv_object *object = &to_hyv_cq(ib)->object;
-	int ret;
 
-	ret = hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_CQ, object->id, NULL);
-	if (!ret)
-		hyv_event_remove(to_hyv(ib->device), object);
-	return ret;
+	hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_CQ, object->id, NULL);
+	hyv_event_remove(to_hyv(ib->device), object);
+	return 0;
 }

@@ -25,7 +25,7 @@ int hyv_create_ah(struct ib_ah *ib, struct rdma_ah_init_attr *attr, struct ib_ud
 	return ret;
 }
 
-/** hyv_destroy_ah() - Return: 0 or a negative errno; waits */
+/** hyv_destroy_ah() - Return: 0; waits */
 int hyv_destroy_ah(struct ib_ah *ib, u32 flags)
 {
 	return hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_AH, to_hyv_ah(ib)->id, NULL);

@@ -4,7 +4,8 @@
  *
  * Handlers run in the interrupt, under the lock of the object table: once an object has been taken
  * out of it, none of its handlers runs any more. An event of an object that is gone is late, and
- * ignored.
+ * ignored. An event that cannot be, since the same one was told already, is ignored too: what is told
+ * costs memory until the application reads it.
  */
 #include "virtio_hyv.h"
 
@@ -88,19 +89,30 @@ static bool is_device_event(enum ib_event_type type)
 	}
 }
 
+/*
+ * Whether the host has cause to tell of a completion. ib_uverbs keeps each event until it is read, so
+ * that one per arming is all that there may be.
+ */
+static bool is_armed(struct hyv_cq *cq)
+{
+	u32 flags = to_hyv_ibdev(cq->ib.device)->provider->flags;
+
+	return !(flags & HYV_PROVIDER_REQ_NOTIFY) || atomic_dec_if_positive(&cq->armed) >= 0;
+}
+
 /* Return: false for an event that makes no sense */
 static bool tell_cq(struct hyv_cq *cq, u32 type, u32 code)
 {
 	struct ib_event event = { .device = cq->ib.device, .event = code, .element.cq = &cq->ib };
 
 	if (type == HYV_EVENT_COMPLETION) {
-		if (cq->ib.comp_handler)
+		if (is_armed(cq) && cq->ib.comp_handler)
 			cq->ib.comp_handler(&cq->ib, cq->ib.cq_context);
 		return true;
 	}
 	if (code != IB_EVENT_CQ_ERR)
 		return false;
-	if (cq->ib.event_handler)
+	if (!test_and_set_bit(code, &cq->object.told) && cq->ib.event_handler)
 		cq->ib.event_handler(&event, cq->ib.cq_context);
 	return true;
 }
@@ -111,7 +123,7 @@ static bool tell_qp(struct hyv_qp *qp, u32 type, u32 code)
 
 	if (type != HYV_EVENT_ASYNC || !is_qp_event(code))
 		return false;
-	if (qp->ib.event_handler)
+	if (!test_and_set_bit(code, &qp->object.told) && qp->ib.event_handler)
 		qp->ib.event_handler(&event, qp->ib.qp_context);
 	return true;
 }
@@ -124,7 +136,7 @@ static bool tell_srq(struct hyv_srq *srq, u32 type, u32 code)
 	if (type != HYV_EVENT_ASYNC ||
 	    (code != IB_EVENT_SRQ_ERR && code != IB_EVENT_SRQ_LIMIT_REACHED))
 		return false;
-	if (srq->ib.event_handler)
+	if (!test_and_set_bit(code, &srq->object.told) && srq->ib.event_handler)
 		srq->ib.event_handler(&event, srq->ib.srq_context);
 	return true;
 }
@@ -162,7 +174,7 @@ static bool tell_slot(struct hyv_dev *hyv, u32 slot)
 	if (slot >= HYV_MAX_DEVICES)
 		return false;
 	set_bit(slot, hyv->changed);
-	queue_work(hyv->wq, &hyv->plug_work);
+	hyv_plug_soon(hyv);
 	return true;
 }
 
@@ -177,30 +189,26 @@ static struct hyv_ibdev *find_device(struct hyv_dev *hyv, u32 id)
 }
 
 /*
- * The core reads what changed anew, and tells its clients, from a work item; but of GIDs it tells them
- * only where it has made the table itself.
+ * Noted, and told later by hyv_ibdev_tell(): the core takes memory for each event that it is told of.
+ * A port that was up and down is down.
  */
 static bool tell_device(struct hyv_dev *hyv, u32 id, u32 type, u32 code, u32 port)
 {
-	struct ib_event event = { .event = code, .element.port_num = port };
 	struct hyv_ibdev *dev;
 	unsigned long flags;
 
 	if (type != HYV_EVENT_ASYNC || !is_device_event(code))
 		return false;
 
+	if (code == IB_EVENT_DEVICE_FATAL)
+		port = 0;
 	xa_lock_irqsave(&hyv->objects, flags);
 	dev = find_device(hyv, id);
-	if (dev && (code == IB_EVENT_DEVICE_FATAL || rdma_is_port_valid(&dev->ib, port)) &&
-	    ib_device_try_get(&dev->ib)) {
-		event.device = &dev->ib;
-		if (code == IB_EVENT_GID_CHANGE) {
-			set_bit(port, dev->gids_changed);
-			queue_work(hyv->wq, &hyv->plug_work);
-		} else {
-			ib_dispatch_event(&event);
-		}
-		ib_device_put(&dev->ib);
+	if (dev && (code == IB_EVENT_DEVICE_FATAL || rdma_is_port_valid(&dev->ib, port))) {
+		if (code == IB_EVENT_PORT_ERR)
+			dev->port_events[port] &= ~BIT(IB_EVENT_PORT_ACTIVE);
+		dev->port_events[port] |= BIT(code);
+		hyv_plug_soon(hyv);
 	}
 	xa_unlock_irqrestore(&hyv->objects, flags);
 	return true;

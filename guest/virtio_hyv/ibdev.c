@@ -19,8 +19,9 @@
  */
 #include "virtio_hyv.h"
 
-/* a GID table is memory and sysfs files of the guest: bound what the host may ask for */
+/* tables are memory and sysfs files of the guest: bound what the host may ask for */
 #define MAX_GIDS	4096
+#define MAX_PKEYS	1024
 
 /* @dev's pointer in @udata's context, or 0 when nobody asks from a context */
 static u64 context_of(struct ib_udata *udata)
@@ -128,9 +129,11 @@ static int query_port_wire(struct hyv_ibdev *dev, u32 port, struct hyv_resp_quer
 	ret = hyv_cmd_call(cmd);
 	if (!ret) {
 		*wire = *(struct hyv_resp_query_port *)hyv_cmd_resp(cmd);
-		if (le32_to_cpu(wire->gid_tbl_len) > MAX_GIDS) {
-			hyv_err_limited(dev->hyv, "%u GIDs are too many\n",
-					le32_to_cpu(wire->gid_tbl_len));
+		if (le32_to_cpu(wire->gid_tbl_len) > MAX_GIDS ||
+		    le16_to_cpu(wire->pkey_tbl_len) > MAX_PKEYS) {
+			hyv_err_limited(dev->hyv, "%u GIDs or %u P_Keys are too many\n",
+					le32_to_cpu(wire->gid_tbl_len),
+					le16_to_cpu(wire->pkey_tbl_len));
 			ret = -EIO;
 		}
 	}
@@ -409,25 +412,29 @@ static void set_up(struct hyv_ibdev *dev, const struct hyv_resp_get_device *info
 		ib->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 }
 
-/* Return: 0, and it is in @hyv->devices; or a negative errno, and the log says why */
+/*
+ * Return: 0, and it is in @hyv->devices; or a negative errno, and the log says why: -EOPNOTSUPP if it
+ * is no use to try again
+ */
 static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_get_device *info)
 {
 	const struct hyv_provider *provider;
 	struct hyv_ibdev *dev;
+	u32 port;
 	int ret;
 
 	provider = hyv_provider_find(le32_to_cpu(info->driver_id), le32_to_cpu(info->abi_version));
 	if (!provider) {
-		hyv_err(hyv, "device %u has driver id %u, ABI %u, which this virtio_hyv does not know: install a newer one\n",
-			slot, le32_to_cpu(info->driver_id), le32_to_cpu(info->abi_version));
+		hyv_err_limited(hyv, "device %u has driver id %u, ABI %u, which this virtio_hyv does not know: install a newer one\n",
+				slot, le32_to_cpu(info->driver_id), le32_to_cpu(info->abi_version));
 		return -EOPNOTSUPP;
 	}
-	if (!in_range(le32_to_cpu(info->num_ports), 1, U8_MAX) ||
+	if (!in_range(le32_to_cpu(info->num_ports), 1, HYV_MAX_PORTS) ||
 	    le32_to_cpu(info->num_comp_vectors) > U16_MAX ||
 	    !in_range(le32_to_cpu(info->node_type), RDMA_NODE_IB_CA, RDMA_NODE_UNSPECIFIED)) {
-		hyv_err(hyv, "the host describes its device %u in a way that makes no sense\n",
-			slot);
-		return -EIO;
+		hyv_err_limited(hyv, "the host describes its device %u in a way that makes no sense\n",
+				slot);
+		return -EOPNOTSUPP;
 	}
 
 	dev = ib_alloc_device(hyv_ibdev, ib);
@@ -440,7 +447,7 @@ static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_g
 	set_up(dev, info, provider);
 	ret = le32_to_cpu(info->flags) & HYV_DEVICE_ADDRESSES ? hyv_netdev_create(dev) : 0;
 	if (ret) {
-		hyv_err(hyv, "no netdev for the addresses of device %u (%d)\n", slot, ret);
+		hyv_err_limited(hyv, "no netdev for the addresses of device %u (%d)\n", slot, ret);
 		ib_dealloc_device(&dev->ib);
 		return ret;
 	}
@@ -453,16 +460,20 @@ static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_g
 	get_device(&dev->ib.dev);
 	ret = ib_register_device(&dev->ib, "hyv%d", NULL);
 	if (ret) {
-		hyv_err(hyv, "cannot register device %u, a %s (%d)\n", slot, provider->name, ret);
+		hyv_err_limited(hyv, "cannot register device %u, a %s (%d)\n", slot,
+				provider->name, ret);
+		/* a client that was told of it before may have listened */
+		hyv_cm_close(dev);
+		hyv_cm_exit(dev);
 		hyv_netdev_destroy(dev);
 		ib_dealloc_device(&dev->ib);
 		put_device(&dev->ib.dev);
 		return ret;
 	}
-	/* what has changed since the core has read it found nobody to tell */
-	if (!dev->netdev)
-		bitmap_set(dev->gids_changed, 1, dev->ib.phys_port_cnt);
 	xa_lock_irq(&hyv->objects);
+	/* what has changed since the core has read it found nobody to tell */
+	for (port = 1; !dev->netdev && port <= dev->ib.phys_port_cnt; port++)
+		dev->port_events[port] = BIT(IB_EVENT_GID_CHANGE);
 	hyv->devices[slot] = dev;
 	xa_unlock_irq(&hyv->objects);
 	ibdev_info(&dev->ib, "the host's device %u, a %s\n", slot, provider->name);
@@ -475,60 +486,77 @@ static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_g
  * @hyv: device whose daemon answers
  * @slot: below @hyv->num_slots
  *
- * From hyv->plug_work alone. Sleeps.
+ * From hyv->plug_work alone. Sleeps. Return: 0; or a negative errno when it has to be looked at again.
  */
-void hyv_ibdev_look(struct hyv_dev *hyv, u32 slot)
+int hyv_ibdev_look(struct hyv_dev *hyv, u32 slot)
 {
 	struct hyv_ibdev *dev = hyv->devices[slot];
 	struct hyv_resp_get_device info;
 	int ret;
 
 	ret = describe(hyv, slot, &info);
-	if (ret && ret != -ENODEV) {
-		hyv_err(hyv, "the host does not describe its device %u (%d)\n", slot, ret);
-		return;
-	}
+	if (ret && ret != -ENODEV)
+		return ret;
 	if (dev && (ret || dev->id != le32_to_cpu(info.id))) {
 		hyv_info(hyv, "the host takes back its device %u\n", slot);
 		hyv_ibdev_unregister(hyv, slot);
 		dev = NULL;
 	}
-	if (!ret && !dev)
-		ibdev_register(hyv, slot, &info);
-	else if (!ret)
-		hyv_netdev_refresh(dev);
+	if (ret)
+		return 0;
+	ret = dev ? hyv_netdev_refresh(dev) : ibdev_register(hyv, slot, &info);
+	/* no use, or gone meanwhile, of which the host tells */
+	return ret == -EOPNOTSUPP || ret == -ENODEV ? 0 : ret;
+}
+
+/* and wait until everyone has heard: the core takes memory for it, and queues it */
+static void dispatch(struct ib_event *event)
+{
+	struct ib_device *ib = event->device;
+	struct ib_event_handler *handler;
+
+	ib_dispatch_event(event);
+	flush_workqueue(ib_wq);
+	if (event->event != IB_EVENT_GID_CHANGE)
+		return;
+	down_read(&ib->event_handler_rwsem);
+	list_for_each_entry(handler, &ib->event_handler_list, list)
+		handler->handler(handler, event);
+	up_read(&ib->event_handler_rwsem);
 }
 
 /**
- * hyv_ibdev_read_gids() - if the host's GID table of a device has changed: have the core read it
- *	anew, then tell everyone who wants to hear of it
+ * hyv_ibdev_tell() - tell everyone of the events that were noted for a device, each once
  * @hyv: device
  * @slot: the host's; there need not be a device in it
  *
- * The core reads it when it gets the event, but tells nobody: it takes it that it has told of each
- * entry, as it does on devices for which it makes the table.
+ * The core reads anew what may have changed, and tells its clients; but of GIDs it does not tell: it
+ * takes it that it has told of each entry, as it does on devices for which it makes the table.
  *
  * From hyv->plug_work alone. Sleeps.
  */
-void hyv_ibdev_read_gids(struct hyv_dev *hyv, u32 slot)
+void hyv_ibdev_tell(struct hyv_dev *hyv, u32 slot)
 {
-	struct ib_event event = { .event = IB_EVENT_GID_CHANGE };
 	struct hyv_ibdev *dev = hyv->devices[slot];
-	struct ib_event_handler *handler;
-	unsigned long port;
+	struct ib_event event = {};
+	u32 port, events;
 
 	if (!dev || !ib_device_try_get(&dev->ib))
 		return;
 	event.device = &dev->ib;
-	for_each_set_bit(port, dev->gids_changed, U8_MAX + 1) {
-		clear_bit(port, dev->gids_changed);
+	for (port = 0; port <= dev->ib.phys_port_cnt; port++) {
+		xa_lock_irq(&hyv->objects);
+		events = dev->port_events[port];
+		dev->port_events[port] = 0;
+		xa_unlock_irq(&hyv->objects);
+
 		event.element.port_num = port;
-		ib_dispatch_event(&event);
-		flush_workqueue(ib_wq);
-		down_read(&dev->ib.event_handler_rwsem);
-		list_for_each_entry(handler, &dev->ib.event_handler_list, list)
-			handler->handler(handler, &event);
-		up_read(&dev->ib.event_handler_rwsem);
+		/* from the last: PORT_ERR before PORT_ACTIVE */
+		while (events) {
+			event.event = fls(events) - 1;
+			events &= ~BIT(event.event);
+			dispatch(&event);
+		}
 	}
 	ib_device_put(&dev->ib);
 }

@@ -20,8 +20,11 @@
 #include "virtio_hyv.h"
 
 #define LIFE_INTERVAL	(HZ / 4)
+#define PLUG_DELAY	(HZ / 10)	/* what the daemon tells meanwhile is seen to at once */
+#define RETRY_SHIFT_MAX	6		/* a minute: how seldom a slot is looked at that cannot be */
 #define DEATH_THROES_MS	2000
 #define GOODBYE_MS	5000	/* for the host to destroy what the devices held */
+#define PATIENCE	(30 * HZ)	/* for the host to answer what runs when the virtio device goes */
 
 static int hello(struct hyv_dev *hyv)
 {
@@ -74,19 +77,66 @@ static void start(struct work_struct *work)
 	}
 	queue_delayed_work(hyv->wq, &hyv->life_work, LIFE_INTERVAL);
 	bitmap_fill(hyv->changed, hyv->num_slots);
-	enable_and_queue_work(hyv->wq, &hyv->plug_work);
+	enable_delayed_work(&hyv->plug_work);
+	queue_delayed_work(hyv->wq, &hyv->plug_work, 0);
+}
+
+/**
+ * hyv_plug_soon() - have @hyv->plug_work look at what was noted for it
+ * @hyv: device
+ *
+ * The delay bounds how often a daemon can have that done. Any context.
+ */
+void hyv_plug_soon(struct hyv_dev *hyv)
+{
+	queue_delayed_work(hyv->wq, &hyv->plug_work, PLUG_DELAY);
+}
+
+/* Return: whether a slot could not be looked at for a reason that may pass */
+static bool look_in_vain(struct hyv_dev *hyv, u32 slot)
+{
+	int ret = hyv_ibdev_look(hyv, slot);
+
+	if (!ret || READ_ONCE(hyv->dead))
+		return false;
+	if (!hyv->num_failures)
+		hyv_err(hyv, "the host's device %u cannot be looked at (%d): trying again\n", slot,
+			ret);
+	set_bit(slot, hyv->failed);
+	return true;
 }
 
 /* a slot that changes again meanwhile is looked at again */
 static void plug(struct work_struct *work)
 {
-	struct hyv_dev *hyv = container_of(work, struct hyv_dev, plug_work);
+	struct hyv_dev *hyv = container_of(to_delayed_work(work), struct hyv_dev, plug_work);
+	bool looked = false, failed = false;
 	u32 slot;
 
 	for (slot = 0; slot < hyv->num_slots; slot++) {
-		if (test_and_clear_bit(slot, hyv->changed))
-			hyv_ibdev_look(hyv, slot);
-		hyv_ibdev_read_gids(hyv, slot);
+		if (test_and_clear_bit(slot, hyv->changed)) {
+			looked = true;
+			failed |= look_in_vain(hyv, slot);
+		}
+		hyv_ibdev_tell(hyv, slot);
+	}
+	if (failed)
+		WRITE_ONCE(hyv->retry_at,
+			   jiffies + (HZ << min(hyv->num_failures++, RETRY_SHIFT_MAX)));
+	else if (looked)
+		hyv->num_failures = 0;
+}
+
+static void retry(struct hyv_dev *hyv)
+{
+	u32 slot;
+
+	if (time_before(jiffies, READ_ONCE(hyv->retry_at)))
+		return;
+	for_each_set_bit(slot, hyv->failed, HYV_MAX_DEVICES) {
+		clear_bit(slot, hyv->failed);
+		set_bit(slot, hyv->changed);
+		hyv_plug_soon(hyv);
 	}
 }
 
@@ -95,7 +145,7 @@ static void unregister_all(struct hyv_dev *hyv)
 {
 	u32 slot;
 
-	disable_work_sync(&hyv->plug_work);
+	disable_delayed_work_sync(&hyv->plug_work);
 	for (slot = 0; slot < hyv->num_slots; slot++)
 		hyv_ibdev_unregister(hyv, slot);
 }
@@ -107,6 +157,7 @@ static void watch_life(struct work_struct *work)
 	if (hyv_doorbell_alive(hyv) && !hyv_vq_broken(hyv)) {
 		/* what found no memory for its descriptors has no interrupt to wait for */
 		hyv_cmd_flush(hyv);
+		retry(hyv);
 		queue_delayed_work(hyv->wq, &hyv->life_work, LIFE_INTERVAL);
 		return;
 	}
@@ -120,6 +171,15 @@ static void watch_life(struct work_struct *work)
 	virtio_reset_device(hyv->vdev);
 	flush_work(&hyv->reap_work);
 	hyv_cmd_drain(hyv);
+}
+
+/* a daemon that lives and does not answer holds up nobody who wants the virtio device gone */
+static void give_up(struct work_struct *work)
+{
+	struct hyv_dev *hyv = container_of(to_delayed_work(work), struct hyv_dev, give_up_work);
+
+	hyv_err(hyv, "hyvd does not answer: going without it\n");
+	hyv_cmd_fail_all(hyv);
 }
 
 static int check_config(struct virtio_device *vdev)
@@ -160,16 +220,19 @@ static int probe(struct virtio_device *vdev)
 	hyv->vdev = vdev;
 	vdev->priv = hyv;
 	spin_lock_init(&hyv->lock);
+	spin_lock_init(&hyv->event_lock);
 	INIT_LIST_HEAD(&hyv->on_ring);
 	INIT_LIST_HEAD(&hyv->backlog);
 	INIT_LIST_HEAD(&hyv->answered);
 	INIT_LIST_HEAD(&hyv->kept);
 	xa_init_flags(&hyv->objects, XA_FLAGS_LOCK_IRQ);
+	INIT_WORK(&hyv->event_work, hyv_vq_take_events);
 	INIT_WORK(&hyv->start_work, start);
-	INIT_WORK(&hyv->plug_work, plug);
-	disable_work(&hyv->plug_work);
+	INIT_DELAYED_WORK(&hyv->plug_work, plug);
+	disable_delayed_work(&hyv->plug_work);
 	INIT_WORK(&hyv->reap_work, hyv_cmd_reap);
 	INIT_DELAYED_WORK(&hyv->life_work, watch_life);
+	INIT_DELAYED_WORK(&hyv->give_up_work, give_up);
 
 	if (!virtio_get_shm_region(vdev, &hyv->window, HYV_WINDOW_SHMID) ||
 	    hyv->window.len < HYV_DOORBELLS_SIZE) {
@@ -216,13 +279,17 @@ static void remove(struct virtio_device *vdev)
 	/* a daemon that has not even said hello holds up nothing */
 	if (!READ_ONCE(hyv->life))
 		hyv_cmd_fail_all(hyv);
+	queue_delayed_work(hyv->wq, &hyv->give_up_work, PATIENCE);
 	cancel_work_sync(&hyv->start_work);
 	unregister_all(hyv); /* which may wait for the daemon: it is watched until then */
 	cancel_delayed_work_sync(&hyv->life_work);
+	cancel_delayed_work_sync(&hyv->give_up_work);
 	for (ms = 0; ms < GOODBYE_MS && !READ_ONCE(hyv->dead) && !hyv_cmd_idle(hyv); ms += 20)
 		msleep(20);
 
 	hyv_cmd_fail_all(hyv);
+	/* what the host writes into the rings from here on is not looked at any more */
+	virtio_break_device(vdev);
 	virtio_reset_device(vdev);
 	destroy_workqueue(hyv->wq);
 	hyv_cmd_drain(hyv);

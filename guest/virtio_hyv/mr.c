@@ -48,6 +48,7 @@ struct ib_mr *hyv_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 		goto err_put;
 	}
 
+	mem->context = rdma_udata_to_drv_context(udata, struct hyv_ucontext, ib)->id;
 	cmd->mem = mem;
 	req = hyv_cmd_req(cmd);
 	req->pd = cpu_to_le64(to_hyv_pd(pd)->id);
@@ -133,6 +134,7 @@ struct ib_mr *hyv_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 			ret = PTR_ERR(mem);
 			goto out;
 		}
+		mem->context = mr->mem->context;
 		cmd->mem = mem;
 		req->length = cpu_to_le64(length);
 		req->iova = cpu_to_le64(iova);
@@ -153,6 +155,14 @@ out:
 	return ERR_PTR(ret);
 }
 
+/* whether nobody asks, but the core destroys what a process left behind, and warns of a refusal */
+static bool is_left_behind(struct ib_udata *udata)
+{
+	const struct uverbs_attr_bundle *attrs = rdma_udata_to_uverbs_attr_bundle(udata);
+
+	return !attrs->ucore.inlen && bitmap_empty(attrs->attr_present, UVERBS_API_ATTR_BKEY_LEN);
+}
+
 /** hyv_dereg_mr() - deregister, then unpin. Return: 0 or a negative errno; waits */
 int hyv_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
 {
@@ -160,6 +170,11 @@ int hyv_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
 	int ret;
 
 	ret = hyv_cmd_destroy(ib->device, HYV_OP_DEREG_MR, mr->id, mr->mem);
+	if (ret && is_left_behind(udata)) {
+		/* so it goes with its context, and the memory is kept until then */
+		hyv_cmd_post_destroy(to_hyv(ib->device), HYV_OP_DEREG_MR, mr->id, mr->mem);
+		ret = 0;
+	}
 	if (!ret)
 		kfree(mr);
 	return ret;

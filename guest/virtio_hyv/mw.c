@@ -31,7 +31,7 @@ out:
 	return ret;
 }
 
-/** hyv_dealloc_mw() - Return: 0 or a negative errno; waits */
+/** hyv_dealloc_mw() - Return: 0; waits */
 int hyv_dealloc_mw(struct ib_mw *ib)
 {
 	return hyv_cmd_destroy(ib->device, HYV_OP_DEALLOC_MW, to_hyv_mw(ib)->id, NULL);

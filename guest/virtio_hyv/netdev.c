@@ -163,35 +163,35 @@ err_free:
  *	know if they are others now: it puts them on the netdev, and takes old ones off
  * @dev: the device; it need not have a netdev
  *
- * From the work that unregisters the device. Sleeps.
+ * From the work that unregisters the device. Sleeps. Return: 0, or a negative errno and they are those
+ * that they were.
  */
-void hyv_netdev_refresh(struct hyv_ibdev *dev)
+int hyv_netdev_refresh(struct hyv_ibdev *dev)
 {
 	struct hyv_resp_get_address *addresses;
 	struct netdev_priv *priv;
-	bool is_news = false;
-	int num = -ENOMEM;
+	bool is_news;
+	int num;
 
 	if (!dev->netdev)
-		return;
+		return 0;
 	priv = netdev_priv(dev->netdev);
 	addresses = kcalloc(MAX_ADDRESSES, sizeof(*addresses), GFP_KERNEL);
-	if (addresses)
-		num = get_addresses(dev, addresses);
-	if (num < 0) {
-		hyv_err(dev->hyv, "cannot read the addresses of %s anew (%d)\n",
-			netdev_name(dev->netdev), num);
-	} else {
+	if (!addresses)
+		return -ENOMEM;
+	num = get_addresses(dev, addresses);
+	if (num >= 0) {
 		mutex_lock(&priv->lock);
 		is_news = num != priv->num ||
 			  memcmp(addresses, priv->addresses, num * sizeof(*addresses));
 		memcpy(priv->addresses, addresses, num * sizeof(*addresses));
 		priv->num = num;
 		mutex_unlock(&priv->lock);
+		if (is_news)
+			kobject_uevent(&dev->netdev->dev.kobj, KOBJ_CHANGE);
 	}
 	kfree(addresses);
-	if (is_news)
-		kobject_uevent(&dev->netdev->dev.kobj, KOBJ_CHANGE);
+	return min(num, 0);
 }
 
 /** hyv_netdev_destroy() - take it away from a device that is not registered any more. Sleeps */

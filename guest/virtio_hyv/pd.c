@@ -29,7 +29,7 @@ int hyv_alloc_pd(struct ib_pd *ib, struct ib_udata *udata)
 	return ret;
 }
 
-/** hyv_dealloc_pd() - Return: 0 or a negative errno; waits */
+/** hyv_dealloc_pd() - Return: 0; waits */
 int hyv_dealloc_pd(struct ib_pd *ib, struct ib_udata *udata)
 {
 	return hyv_cmd_destroy(ib->device, HYV_OP_DEALLOC_PD, to_hyv_pd(ib)->id, NULL);

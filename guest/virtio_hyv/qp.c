@@ -169,7 +169,11 @@ int hyv_create_qp(struct ib_qp *ib, struct ib_qp_init_attr *attr, struct ib_udat
 	ret = hyv_event_created(cmd, udata, &qp->object, HYV_OBJECT_QP);
 	if (ret)
 		goto out;
-	ret = qp->doorbell < HYV_NUM_DOORBELLS ? hyv_cm_add_qp(qp) : -EIO;
+	/* the core warns of numbers that no packet can carry */
+	if (qp->doorbell < HYV_NUM_DOORBELLS && ib->qp_num < BIT(24))
+		ret = hyv_cm_add_qp(qp);
+	else
+		ret = -EIO;
 	if (ret) {
 		hyv_event_remove(hyv, &qp->object);
 		hyv_cmd_undo(cmd);
@@ -197,6 +201,7 @@ int hyv_modify_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask, struct ib
 	req->qp = cpu_to_le64(qp->object.id);
 	req->attr_mask = cpu_to_le32(mask);
 	attr_to_wire(&req->attr, attr, mask);
+	WRITE_ONCE(qp->object.told, 0);
 	ret = hyv_cmd_call(cmd);
 	if (!ret) {
 		if (mask & IB_QP_STATE)
@@ -244,18 +249,13 @@ out:
 	return ret;
 }
 
-/** hyv_destroy_qp() - Return: 0, and no event comes any more; or a negative errno. Waits */
+/** hyv_destroy_qp() - Return: 0, and no event comes any more. Waits */
 int hyv_destroy_qp(struct ib_qp *ib, struct ib_udata *udata)
 {
 	struct hyv_qp *qp = to_hyv_qp(ib);
-	int ret;
 
 	hyv_cm_hide_qp(qp);
-	ret = hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_QP, qp->object.id, NULL);
-	if (ret) {
-		hyv_cm_show_qp(qp);
-		return ret;
-	}
+	hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_QP, qp->object.id, NULL);
 	hyv_event_remove(to_hyv(ib->device), &qp->object);
 	hyv_cm_remove_qp(qp);
 	return 0;

@@ -60,6 +60,7 @@ int hyv_modify_srq(struct ib_srq *ib, struct ib_srq_attr *attr, enum ib_srq_attr
 	req->attr_mask = cpu_to_le32(mask);
 	req->max_wr = cpu_to_le32(attr->max_wr);
 	req->srq_limit = cpu_to_le32(attr->srq_limit);
+	WRITE_ONCE(to_hyv_srq(ib)->object.told, 0);
 	ret = hyv_cmd_call(cmd);
 	if (!ret)
 		ret = hyv_udata_reply(cmd, udata);
@@ -91,14 +92,12 @@ int hyv_query_srq(struct ib_srq *ib, struct ib_srq_attr *attr)
 	return ret;
 }
 
-/** hyv_destroy_srq() - Return: 0, and no event comes any more; or a negative errno. Waits */
+/** hyv_destroy_srq() - Return: 0, and no event comes any more. Waits */
 int hyv_destroy_srq(struct ib_srq *ib, struct ib_udata *udata)
 {
 	struct hyv_object *object = &to_hyv_srq(ib)->object;
-	int ret;
 
-	ret = hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_SRQ, object->id, NULL);
-	if (!ret)
-		hyv_event_remove(to_hyv(ib->device), object);
-	return ret;
+	hyv_cmd_destroy(ib->device, HYV_OP_DESTROY_SRQ, object->id, NULL);
+	hyv_event_remove(to_hyv(ib->device), object);
+	return 0;
 }

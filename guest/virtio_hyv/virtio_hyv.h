@@ -40,11 +40,15 @@
 
 struct hyv_ibdev;
 
+/* a port is memory and thousands of sysfs files of the guest: bound what the host may ask for */
+#define HYV_MAX_PORTS	16
+
 /**
  * struct hyv_dev - one virtio device: the guest's end of one hyvd
  * @vdev: the virtio device, which outlives this
  * @vqs: its queues, by HYV_VQ_*; touched by vq.c alone
  * @events: the buffers of HYV_VQ_EVENT
+ * @event_lock: protects HYV_VQ_EVENT and the order in which events are handed on; taken in interrupts
  * @window: the shared-memory region, guest-physical
  * @window_size: bytes of it that the daemon uses
  * @doorbells: the region's first pages, mapped from the daemon's first answer to remove
@@ -54,17 +58,22 @@ struct hyv_ibdev;
  * @on_ring: commands that the host has, answered by nobody yet
  * @backlog: commands that found the ring full, in order
  * @answered: answered commands whose callers have gone
- * @kept: commands that are over but own memory that the host may still use
+ * @kept: commands that are over but own memory that the host may still use: until its context is
+ *	gone, or the device is reset
  * @dead: no answer will come any more
  * @drained: the device was reset: the host can reach no memory of ours
  * @objects: struct hyv_object by id; its lock is held around event handlers, so that after an
  *	erasure no handler runs; it protects @devices too
  * @wq: for everything below
+ * @event_work: hands on the events that are too many for one interrupt
  * @start_work: first words with the daemon
- * @plug_work: makes @devices, their addresses and their GIDs what the daemon has in its slots;
- *	disabled before @start_work is done and when they go for good
+ * @plug_work: makes @devices, their addresses and their GIDs what the daemon has in its slots, and
+ *	tells of events of their ports; disabled before @start_work is done and when they go for good
  * @changed: bit n: slot n is to be looked at by @plug_work
+ * @failed: bit n: slot n could not be looked at, and will be again from @retry_at (jiffies) on
+ * @num_failures: looks in a row after which there was something in @failed; @plug_work's
  * @life_work: watches the daemon
+ * @give_up_work: while the virtio device goes: does not wait for the daemon any longer
  * @reap_work: sees to @answered
  * @num_slots: of @devices, as far as the daemon has any
  * @devices: by the daemon's slot; NULL where there is none that this module can drive
@@ -73,6 +82,7 @@ struct hyv_dev {
 	struct virtio_device *vdev;
 	struct virtqueue *vqs[HYV_NUM_VQS];
 	struct hyv_event *events;
+	spinlock_t event_lock; /* see above */
 	struct virtio_shm_region window;
 	u64 window_size;
 	struct hyv_doorbells *doorbells;
@@ -89,12 +99,17 @@ struct hyv_dev {
 	struct xarray objects;
 
 	struct workqueue_struct *wq;
+	struct work_struct event_work;
 	struct work_struct start_work;
-	struct work_struct plug_work;
+	struct delayed_work plug_work;
 	struct delayed_work life_work;
+	struct delayed_work give_up_work;
 	struct work_struct reap_work;
 
 	DECLARE_BITMAP(changed, HYV_MAX_DEVICES);
+	DECLARE_BITMAP(failed, HYV_MAX_DEVICES);
+	unsigned int num_failures;
+	unsigned long retry_at;
 	u32 num_slots;
 	struct hyv_ibdev *devices[HYV_MAX_DEVICES];
 };
@@ -112,7 +127,8 @@ struct hyv_dev {
  * @going: it is being unregistered: destroy without asking
  * @link_layer: of its ports
  * @fw_ver: for people
- * @gids_changed: bit n: the host's GID table of port n is to be read anew by @hyv->plug_work
+ * @port_events: by port, 0 for the device: bit n: event n (enum ib_event_type) is to be told by
+ *	@hyv->plug_work; protected by @hyv->objects' lock
  * @netdev: what holds the VM's addresses; NULL when it has none, and then the GID table mirrors the
  *	host's, and there are no connections. Set before the device is registered.
  * @qps: struct hyv_qp by number, of a device with connections
@@ -134,7 +150,7 @@ struct hyv_ibdev {
 	bool going;
 	enum rdma_link_layer link_layer;
 	char fw_ver[32];
-	DECLARE_BITMAP(gids_changed, U8_MAX + 1);
+	u32 port_events[HYV_MAX_PORTS + 1];
 
 	struct net_device *netdev;
 	struct xarray qps;
@@ -169,10 +185,13 @@ static inline struct hyv_dev *to_hyv(struct ib_device *ib)
 /**
  * struct hyv_object - an object that the host sends events about
  * @id: the host's id
+ * @told: bit n: its owner was told of event n (enum ib_event_type) and has not changed it since, so
+ *	that there cannot be another; ib_uverbs keeps each until it is read
  * @type: which of the structs it is part of
  */
 struct hyv_object {
 	u64 id;
+	unsigned long told;
 	enum hyv_object_type {
 		HYV_OBJECT_CQ,
 		HYV_OBJECT_QP,
@@ -212,11 +231,20 @@ struct hyv_mr {
 	struct hyv_mem *mem;
 };
 
-/** struct hyv_cq - completion queue; @object: its id, and where events find it */
+/**
+ * struct hyv_cq - completion queue
+ * @object: its id, and where events find it
+ * @armed: times that it was armed and has told of no completion since, as far as HYV_CQ_MAX_ARMED;
+ *	without meaning where applications arm it in its memory
+ */
 struct hyv_cq {
 	struct ib_cq ib;
 	struct hyv_object object;
+	atomic_t armed;
 };
+
+/* more events of one queue are never on their way: the daemon makes one of those that wait */
+#define HYV_CQ_MAX_ARMED	1024
 
 /**
  * struct hyv_qp - queue pair
@@ -340,6 +368,7 @@ static inline struct hyv_srq *to_hyv_srq(struct ib_srq *ib)
  * struct hyv_mem - application memory pinned for the host, and its description
  * @ib: device it was pinned for, referenced, since unpinning needs it
  * @umem: the pinned memory
+ * @context: the host's id of the context that it is registered in, or 0 before it is known
  * @num_extents: extents in the tables
  * @num_tables: pages in @tables
  * @tables: pages of struct hyv_extent, read by the host during HYV_OP_REG_MR
@@ -348,6 +377,7 @@ static inline struct hyv_srq *to_hyv_srq(struct ib_srq *ib)
 struct hyv_mem {
 	struct ib_device *ib;
 	struct ib_umem *umem;
+	u64 context;
 	u32 num_extents;
 	u32 num_tables;
 	struct hyv_extent **tables;
@@ -373,9 +403,10 @@ void hyv_umem_unpin(struct hyv_mem *mem);
  * @mem: owned memory that the host may use until it has answered; it goes with the command
  * @provider: what the udata in it is to be understood by; NULL without udata
  * @req_len: bytes of the request, without the tail
- * @resp: the answer, inside @buf
+ * @wire: where the host writes the answer, inside @buf
+ * @resp: what it had written there when it said so, inside @buf
  * @resp_len: bytes of the answer
- * @buf: request and answer
+ * @buf: request, and the answer twice
  */
 struct hyv_cmd {
 	struct hyv_dev *hyv;
@@ -391,6 +422,7 @@ struct hyv_cmd {
 	const struct hyv_provider *provider;
 	u32 req_len;
 	u32 resp_len;
+	void *wire;
 	void *resp;
 	u8 buf[] __aligned(8);
 };
@@ -438,6 +470,7 @@ int hyv_vq_add(struct hyv_dev *hyv, struct hyv_cmd *cmd);
 bool hyv_vq_kick_prepare(struct hyv_dev *hyv);
 void hyv_vq_kick(struct hyv_dev *hyv);
 void hyv_vq_wake(struct hyv_dev *hyv);
+void hyv_vq_take_events(struct work_struct *work);
 bool hyv_vq_broken(struct hyv_dev *hyv);
 
 /* event.c */
@@ -453,12 +486,15 @@ void hyv_doorbell_exit(struct hyv_dev *hyv);
 bool hyv_doorbell_alive(struct hyv_dev *hyv);
 void hyv_doorbell_ring(struct hyv_dev *hyv, u32 doorbell);
 
+/* main.c */
+void hyv_plug_soon(struct hyv_dev *hyv);
+
 /* qp.c */
 void hyv_ah_to_wire(struct hyv_ah_attr *wire, const struct rdma_ah_attr *ah);
 
 /* netdev.c */
 int hyv_netdev_create(struct hyv_ibdev *dev);
-void hyv_netdev_refresh(struct hyv_ibdev *dev);
+int hyv_netdev_refresh(struct hyv_ibdev *dev);
 void hyv_netdev_destroy(struct hyv_ibdev *dev);
 struct net_device *hyv_get_netdev(struct ib_device *ib, u32 port);
 int hyv_add_gid(const struct ib_gid_attr *attr, void **context);
@@ -472,7 +508,6 @@ void hyv_cm_notify(struct hyv_cm *cm);
 void hyv_cm_answered(struct hyv_cm *cm);
 int hyv_cm_add_qp(struct hyv_qp *qp);
 void hyv_cm_hide_qp(struct hyv_qp *qp);
-void hyv_cm_show_qp(struct hyv_qp *qp);
 void hyv_cm_remove_qp(struct hyv_qp *qp);
 bool hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mask, bool is_user);
 int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param);
@@ -485,8 +520,8 @@ void hyv_iw_add_ref(struct ib_qp *ib);
 void hyv_iw_rem_ref(struct ib_qp *ib);
 
 /* ibdev.c */
-void hyv_ibdev_look(struct hyv_dev *hyv, u32 slot);
-void hyv_ibdev_read_gids(struct hyv_dev *hyv, u32 slot);
+int hyv_ibdev_look(struct hyv_dev *hyv, u32 slot);
+void hyv_ibdev_tell(struct hyv_dev *hyv, u32 slot);
 void hyv_ibdev_unregister(struct hyv_dev *hyv, u32 slot);
 
 /* the verbs, as struct ib_device_ops has them */

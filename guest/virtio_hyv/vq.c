@@ -3,8 +3,8 @@
  * The virtqueues: the only file that touches them.
  *
  * Control: any context adds a command under hyv->lock; the interrupt takes answers out under the
- * same lock. Event: buffers circulate in the interrupt alone. Doorbell: never holds a buffer, its
- * notification is all.
+ * same lock. Event: buffers circulate in the interrupt, or in a work item when there is no end of them.
+ * Doorbell: never holds a buffer, its notification is all.
  */
 #include <linux/slab.h>
 #include <linux/virtio_ring.h>
@@ -13,6 +13,9 @@
 
 /* sg entries of the longest chain: request, tail, answer */
 #define MAX_CHAIN	(2 + HYV_TAIL_MAX / PAGE_SIZE)
+
+/* events at once: buffers that go back are filled again, so a daemon could keep it up */
+#define EVENTS_AT_ONCE	256
 
 static void control_interrupt(struct virtqueue *vq)
 {
@@ -40,16 +43,19 @@ static int add_event_buffer(struct virtqueue *vq, struct hyv_event *event)
 	return virtqueue_add_inbuf(vq, &sg, 1, event, GFP_ATOMIC);
 }
 
-static void event_interrupt(struct virtqueue *vq)
+static void take_events(struct virtqueue *vq)
 {
 	struct hyv_dev *hyv = vq->vdev->priv;
+	unsigned int used, left = EVENTS_AT_ONCE;
 	struct hyv_event *buffer, event;
-	bool returned = false;
-	unsigned int used;
+	bool kick, returned = false;
+	unsigned long flags;
 
+	spin_lock_irqsave(&hyv->event_lock, flags);
 	do {
 		virtqueue_disable_cb(vq);
-		while ((buffer = virtqueue_get_buf(vq, &used))) {
+		while (left && (buffer = virtqueue_get_buf(vq, &used))) {
+			left--;
 			event = *buffer;
 			/* a ring that gave a buffer has room for it, unless it broke */
 			returned |= !add_event_buffer(vq, buffer);
@@ -58,9 +64,22 @@ static void event_interrupt(struct virtqueue *vq)
 			else
 				hyv_err_limited(hyv, "the host sent an event of %u bytes\n", used);
 		}
-	} while (!virtqueue_enable_cb(vq));
-	if (returned)
-		virtqueue_kick(vq);
+	} while (left && !virtqueue_enable_cb(vq));
+	if (!left)
+		queue_work(hyv->wq, &hyv->event_work);
+	kick = returned && virtqueue_kick_prepare(vq);
+	spin_unlock_irqrestore(&hyv->event_lock, flags);
+	if (kick)
+		virtqueue_notify(vq);
+}
+
+/**
+ * hyv_vq_take_events() - go on where an interrupt stopped, which has left the queue's interrupts off
+ * @work: struct hyv_dev.event_work
+ */
+void hyv_vq_take_events(struct work_struct *work)
+{
+	take_events(container_of(work, struct hyv_dev, event_work)->vqs[HYV_VQ_EVENT]);
 }
 
 /**
@@ -73,7 +92,7 @@ int hyv_vq_init(struct hyv_dev *hyv)
 {
 	struct virtqueue_info info[HYV_NUM_VQS] = {
 		[HYV_VQ_CONTROL] = { "control", control_interrupt },
-		[HYV_VQ_EVENT] = { "event", event_interrupt },
+		[HYV_VQ_EVENT] = { "event", take_events },
 		[HYV_VQ_DOORBELL] = { "doorbell" },
 	};
 	unsigned int i, num;
@@ -132,7 +151,7 @@ int hyv_vq_add(struct hyv_dev *hyv, struct hyv_cmd *cmd)
 
 	lockdep_assert_held(&hyv->lock);
 	sg_init_one(&req, cmd->buf, cmd->req_len);
-	sg_init_one(&resp, cmd->resp, cmd->resp_len);
+	sg_init_one(&resp, cmd->wire, cmd->resp_len);
 	sgs[out++] = &req;
 	if (cmd->op == HYV_OP_REG_MR || (cmd->op == HYV_OP_REREG_MR && cmd->mem))
 		sgs[out++] = cmd->mem->tail.sgl;
