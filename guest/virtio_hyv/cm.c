@@ -829,27 +829,30 @@ static void disconnect(struct hyv_qp *qp)
  * @mask: which of @attr; IB_QP_PKEY_INDEX may be added
  * @is_user: it comes from an application
  *
- * Waits. Return: true if that was all; false if it is for the host.
+ * rdma_cm's datagrams end here: iw_cm has none, and the host would call their attributes wrong.
+ * Waits. Return: 1 if that was all; 0 if it is for the host; or -EOPNOTSUPP.
  */
-bool hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mask, bool is_user)
+int hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mask, bool is_user)
 {
 	struct hyv_ibdev *dev = to_hyv_ibdev(qp->ib.device);
 
 	if (!dev->netdev)
-		return false;
+		return 0;
 	if (!is_user) {
 		if (*mask & IB_QP_STATE &&
 		    (attr->qp_state == IB_QPS_SQD || attr->qp_state == IB_QPS_ERR))
 			disconnect(qp);
-		return true;
+		return 1;
 	}
 	if (hyv_is_iwarp(dev))
-		return false;
+		return 0;
 	if (*mask == IW_INIT_MASK && attr->qp_state == IB_QPS_INIT) {
+		if (qp->ib.qp_type == IB_QPT_UD)
+			return -EOPNOTSUPP;
 		*mask |= IB_QP_PKEY_INDEX; /* what iWARP does not have, and index 0 is right */
 	} else if (*mask == IW_INIT_MASK && attr->qp_state == IB_QPS_RTR) {
 		qp->cm_ready = true;
-		return true;
+		return 1;
 	}
 	return *mask == IW_RTS_MASK && qp->cm_ready;
 }

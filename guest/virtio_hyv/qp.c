@@ -191,8 +191,9 @@ int hyv_modify_qp(struct ib_qp *ib, struct ib_qp_attr *attr, int mask, struct ib
 	struct hyv_cmd *cmd;
 	int ret;
 
-	if (hyv_cm_modify_qp(qp, attr, &mask, udata))
-		return 0;
+	ret = hyv_cm_modify_qp(qp, attr, &mask, udata);
+	if (ret)
+		return min(ret, 0);
 
 	cmd = hyv_udata_cmd(ib->device, HYV_OP_MODIFY_QP, udata);
 	if (IS_ERR(cmd))

@@ -509,7 +509,7 @@ void hyv_cm_answered(struct hyv_cm *cm);
 int hyv_cm_add_qp(struct hyv_qp *qp);
 void hyv_cm_hide_qp(struct hyv_qp *qp);
 void hyv_cm_remove_qp(struct hyv_qp *qp);
-bool hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mask, bool is_user);
+int hyv_cm_modify_qp(struct hyv_qp *qp, const struct ib_qp_attr *attr, int *mask, bool is_user);
 int hyv_iw_connect(struct iw_cm_id *iw, struct iw_cm_conn_param *param);
 int hyv_iw_accept(struct iw_cm_id *iw, struct iw_cm_conn_param *param);
 int hyv_iw_reject(struct iw_cm_id *iw, const void *data, u8 len);
