@@ -195,6 +195,7 @@ static void tidy(struct gmem *gm)
 	struct place *p = TAILQ_FIRST(&gm->places), *next;
 
 	for (; p; p = next) {
+		/* NOLINTNEXTLINE: TAILQ is beyond the analyser */
 		while ((next = TAILQ_NEXT(p, others)) && is_one(p, next)) {
 			p->end = next->end;
 			p->ends = next->ends;
