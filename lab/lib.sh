@@ -11,7 +11,7 @@
 #   baseline_save       baseline_check [SECONDS]
 
 # HYV_KERNEL: the host's kernel, short; HYV_GUEST_KERNEL: the guests'; HYV_GUESTS: how many; HYV_LONG: not empty for full counts; HYV_SYSTEMD: what the
-# kernels of machines with systemd are told; RESULTS: the scenario's directory.
+# kernels of machines with systemd are told; HYV_DEB: not empty with lab/run --deb; RESULTS: the scenario's directory.
 RUN=/run/lab
 # An emulated host runs a guest's XSETBV without telling KVM, and the guest's kernel would complain of what CPUID then says. And its
 # processors have 40 address bits: firmware would put 64-bit BARs into the last GiB below 1 TiB, which AMD reserves, and Linux plugs none there.
@@ -62,6 +62,32 @@ wait_for() {
 # expect_log REGEX WHY: the scenario causes this line in a kernel log, which otherwise would fail it; and its absence fails it.
 expect_log() { printf '%s\t%s\n' "$1" "$2" >>"$RESULTS/expected"; }
 
+# ---- the product ----
+
+hex() { od -An -v -tx1 "$1" | tr -d ' \n'; }
+
+# is_part_of FILE WHOLE: FILE, which is not empty, is in WHOLE: a running program, the build ID of a loaded module
+is_part_of() {
+	local part
+	part=$(hex "$1") && [[ $part && $(hex "$2") == *$part* ]]
+}
+
+# from_package NAME FILE: with lab/run --deb, fails unless FILE, a running hyvd or a loaded module's build ID, is NAME as the packages have it;
+# and notes for the scenario's summary that NAME has run.
+from_package() {
+	local wanted=/hyv/packages/usr/sbin/hyvd
+	[[ $HYV_DEB ]] || return 0
+	case $1 in
+	hyv_window) wanted=/hyv/packages/$HYV_KERNEL/$1.ko ;;
+	virtio_hyv) wanted=/hyv/packages/$HYV_GUEST_KERNEL/$1.ko ;;
+	esac
+	is_part_of "$2" "$wanted" || { echo "the $1 that runs is not that of the packages in out/deb" >&2; return 1; }
+	echo "$1" >>"$RUN/from-packages"
+}
+
+# all_from_packages: what ran of the product; fails when that was not all of it
+all_from_packages() { sort -u "$RUN/from-packages" | tee /dev/stderr | xargs | grep -qx "hyv_window hyvd virtio_hyv"; }
+
 # ---- machines ----
 
 host() { "$@"; }
@@ -106,7 +132,7 @@ guest_options() {
 #   needs and which takes longer to start); after --: QEMU's own
 # QEMU's QMP socket is $RUN/qmp-N.sock, for one client at a time.
 vm_start() {
-	local n=$1 mem=1G cpus=1 kernel=$HYV_GUEST_KERNEL sock=$RUN/$1.sock share=share=on hyv=1 machine=pc place= image=vmlinux
+	local n=$1 mem=1G cpus=1 kernel=$HYV_GUEST_KERNEL sock=$RUN/$1.sock share=share=on hyv=1 machine=pc place='' image=vmlinux
 	local -a q
 	shift
 	while (($#)); do
@@ -236,7 +262,9 @@ rebooted() { local id; id=$(boot_id "$1") && [[ $id != "$2" ]]; }
 
 # guest_hyv_up N: loads virtio_hyv in guest N and waits for its first device.
 guest_hyv_up() {
-	timeout 120 lab-agent run "vsock:$((10 + $1))" bash /hyv/lab/guest-hyv-up </dev/null
+	timeout 120 lab-agent run "vsock:$((10 + $1))" bash /hyv/lab/guest-hyv-up </dev/null || return
+	[[ ! $HYV_DEB ]] || { guest "$1" cat /sys/module/virtio_hyv/notes/.note.gnu.build-id </dev/null >"$RUN/build-id" &&
+		from_package virtio_hyv "$RUN/build-id"; }
 }
 
 # exits N [KIND]: how often guest N has left for the host so far; KIND is a file of KVM's debugfs, mmio_exits for example.
@@ -251,7 +279,8 @@ modules_up() { modprobe "$@"; }
 # load_window: loads hyv_window, once.
 load_window() {
 	[[ -d /sys/module/hyv_window ]] && return
-	modprobe -a ib_core ib_uverbs && insmod "/hyv/$HYV_KERNEL/hyv_window.ko"
+	modprobe -a ib_core ib_uverbs && insmod "/hyv/$HYV_KERNEL/hyv_window.ko" &&
+		from_package hyv_window /sys/module/hyv_window/notes/.note.gnu.build-id
 }
 
 # soft_up TYPE NAME ADDR/LEN [NETDEV]: a soft device; on a new dummy netdev unless NETDEV is told.
@@ -288,6 +317,7 @@ hyvd_start() {
 	echo $! >"$RUN/hyvd-$n.pid"
 	wait_for 20 hyvd_ready "$n" $! || return
 	[[ -S $RUN/$n.sock ]] || { echo "hyvd for guest $n ended:"; tail -5 "$RUN/hyvd-$n.log"; return 1; } >&2
+	[[ ${HYVD-} ]] || from_package hyvd "/proc/$!/exe"
 }
 hyvd_ready() { [[ -S $RUN/$1.sock ]] || gone "$2"; }
 hyvd_kill() { kill_of "hyvd-$1"; }
@@ -295,7 +325,7 @@ hyvd_kill() { kill_of "hyvd-$1"; }
 # baseline: all that must come back to what it was once its user is gone.
 baseline() {
 	local f n
-	rdma resource show
+	rdma resource show | sed 's/^[0-9]*: //'	# a device made anew has another number
 	echo 1 >/proc/sys/vm/stat_refresh	# the counters lag otherwise
 	awk '$1 ~ /^nr_foll_pin_/ {v[$1] = $2} END {print "pinned pages", v["nr_foll_pin_acquired"] - v["nr_foll_pin_released"]}' /proc/vmstat
 	for f in "$RUN"/hyvd-*.pid; do

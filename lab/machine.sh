@@ -16,7 +16,7 @@ need_lab() { lab_alive || die "no lab '$NAME' is up; start one with: lab/run --k
 # in_host CMD...: runs CMD in the host VM. LAB_TTY=-t gives it a terminal.
 in_host() { "$L/share/bin/lab-agent" run ${LAB_TTY:+-t} "unix:$L/cmd" "$@"; }
 
-# push: brings /hyv, as host and guests see it, up to what is built and what the tree holds.
+# push: brings /hyv, as host and guests see it, up to what is built and what the tree holds. With DEB the product is that of the packages.
 push() {
 	local k d
 	need_tools rsync=rsync
@@ -35,6 +35,26 @@ push() {
 	for d in "$OUT/bin" "$OUT/user"; do
 		[[ ! -d $d ]] || find "$d" -type f -executable ! -name '*.so*' ! -path '*/meson-*' -exec cp -p --remove-destination -t "$L/share/bin" {} +
 	done
+	[[ ! ${DEB-} ]] || push_packages
+}
+
+# push_packages: what an operator installs comes from out/deb, the modules as DKMS has built them, and takes the place of what is built. It is
+# in /hyv/packages, too, so that a scenario can tell which of the two runs.
+push_packages() {
+	local deb k m root=$L/share/packages
+	compgen -G "$OUT/deb/*.dkms.tar.gz" >/dev/null || die "no packages in out/deb: run packaging/deb first"
+	rm -rf "$root"
+	for deb in "$OUT"/deb/hyv{d,-guest-dkms}_*.deb; do dpkg-deb -x "$deb" "$root"; done
+	for k in 6.12 7.3; do
+		mkdir "$root/$k"
+		for m in hyv_window virtio_hyv; do
+			tar -xOf "$OUT/deb/${m/virtio_/virtio-}-$k".*.dkms.tar.gz --wildcards "*/$m.ko*" | xz -dcf >"$root/$k/$m.ko"
+		done
+		cp "$root/$k"/*.ko "$L/share/$k/"
+	done
+	cp --remove-destination "$root"/usr/{sbin/hyvd,bin/hyvctl,libexec/hyv-{addresses,mtrr}} "$L/share/bin/"
+	cp "$root/usr/lib/udev/rules.d/90-hyv.rules" "$L/share/"
+	cp "$root/usr/share/doc/hyvd/examples/hyv.xml" "$L/share/libvirt/"
 }
 
 # acceleration: prints QEMU's options for a host VM that can run KVM itself: hardware's nesting where it works, else emulation.
