@@ -99,15 +99,18 @@ connect() {
 	return $code
 }
 
-# guest_traffic N: verbs_traffic in guest N, in the background, until data has passed. It ends with the device.
+# guest_traffic N [DEVICE]: verbs_traffic in guest N, in the background, until data has passed. It ends with the device.
 guest_traffic() {
 	rm -f "$RUN/traffic-$1.code"
 	{
-		guest "$1" verbs_traffic
+		guest "$1" env ${2:+HYV_TEST_DEVICE="$2"} verbs_traffic
 		echo $? >"$RUN/traffic-$1.code"
 	} </dev/null >"$RUN/traffic-$1" 2>&1 &
 	wait_for 60 grep -q '^running' "$RUN/traffic-$1"
 }
+# goes_on FILE: verbs_traffic, which writes there, still has data pass
+goes_on() { wait_for 60 more_lines "$1" '^running' "$(grep -c '^running' "$1")"; }
+more_lines() { (($(grep -c -e "$2" "$1") > $3)); }	# FILE REGEX N: than N lines match
 # guest_traffic_ends N: it was told that the device is gone, got errors and no hang
 guest_traffic_ends() {
 	wait_for 60 test -s "$RUN/traffic-$1.code" && [[ $(<"$RUN/traffic-$1.code") == 0 ]] || { cat "$RUN/traffic-$1"; return 1; }
@@ -144,6 +147,12 @@ cached() {
 	wait $holding || code=$?
 	exec {hold}>&-
 	check "the application ends" equal $code 0
+}
+
+# udev_up N: starts udev in guest N, for the rules of HyV's package alone
+udev_up() {
+	guest "$1" bash -c 'mkdir -p /run/rules && sed "s|/usr/libexec|/hyv/bin|" /hyv/90-hyv.rules >/run/rules/90-hyv.rules &&
+		mount --bind /run/rules /usr/lib/udev/rules.d && /usr/lib/systemd/systemd-udevd --daemon' </dev/null >/dev/null
 }
 
 not() { ! "$@"; }

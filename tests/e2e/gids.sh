@@ -58,10 +58,6 @@ address() { ip address "$1" "$2/24" dev "$3"; }	# address add|del IP NETDEV
 
 # ---- the guest's netdev, which its udev sees to ----
 
-udev_up() {
-	guest 1 bash -c 'mkdir -p /run/rules && sed "s|/usr/libexec|/hyv/bin|" /hyv/90-hyv.rules >/run/rules/90-hyv.rules &&
-		mount --bind /run/rules /usr/lib/udev/rules.d && /usr/lib/systemd/systemd-udevd --daemon' </dev/null >/dev/null
-}
 netdev_has() { guest 1 ip -o address show dev "${2-hyv0}" </dev/null | grep -qF " $1/"; }	# IP [NETDEV]
 # comes IP, goes IP: to the guest's netdev, its table, and what hyvctl tells
 comes() { wait_for 30 netdev_has "$1" && wait_for 30 has_gid 1 hyv0 "$1" && ctl gid 1 | grep -E "^rxe0 +1 .*::ffff:$1 +RoCE v2 +yes +yes +$1/24"; }
@@ -76,7 +72,7 @@ reaches() { timeout 60 rping -c -a "$1" -C 2 -V </dev/null; }
 start() {
 	printf 'devices:\n- name: rxe0\n  addresses: [ 10.9.0.11 ]\n- rxe1\n- name: siw0\n  addresses:\n  - 10.9.1.11\n' >"$RUN/1.yaml"
 	address add 10.9.0.11 d-rxe0 && address add 10.9.1.11 d-siw0 &&
-		hyvd_start 1 -- --config "$RUN/1.yaml" --control "$RUN/1.ctl" && vm_start 1 && vm_wait 1 && udev_up &&
+		hyvd_start 1 -- --config "$RUN/1.yaml" --control "$RUN/1.ctl" && vm_start 1 && vm_wait 1 && udev_up 1 &&
 		guest_hyv_up 1 && wait_for 30 guest 1 test -e /sys/class/infiniband/hyv2
 }
 

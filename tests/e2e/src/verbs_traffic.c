@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Traffic until something happens, for the tests of death: writes to itself without end, prints
- * "running" once data has passed, and watches for asynchronous events. When the device is gone
+ * "running" when data has passed, at first and then four times a second, each time other data,
+ * verified; and watches for asynchronous events. When the device is gone
  * (IBV_EVENT_DEVICE_FATAL) each verb must fail or be done, and none may hang; then everything is
  * destroyed. An alarm ends a program that hangs.
  */
@@ -104,8 +105,10 @@ static void destroy(struct rig *rig)
 
 int main(int argc, char **argv)
 {
-	bool told = false;
+	unsigned long long writes = 0;
+	double next = 0; /* seconds() when to write other data */
 	struct rig rig = { 0 };
+	bool fresh;
 
 	if (argc > 1) {
 		puts("usage: verbs_traffic\n"
@@ -125,13 +128,19 @@ int main(int argc, char **argv)
 	need(rig.buf, "calloc");
 	rig.mr = make_mr(&rig.r, rig.buf, 2 * SIZE, ALL_ACCESS);
 	qp_connect(&rig.r, rig.qp, rig.qp->qp_num);
-	fill(rig.buf, SIZE, 1);
-	while (!fatal_event(&rig) && write_once(&rig)) {
-		if (!told && !check(rig.buf + SIZE, SIZE, 1))
+	while (!fatal_event(&rig)) {
+		fresh = seconds() >= next;
+		if (fresh)
+			fill(rig.buf, SIZE, writes);
+		if (!write_once(&rig))
+			break;
+		writes++;
+		if (!fresh)
+			continue;
+		if (!check(rig.buf + SIZE, SIZE, writes - 1))
 			die("the write wrote wrong data");
-		if (!told)
-			puts("running");
-		told = true;
+		printf("running: %llu writes\n", writes);
+		next = seconds() + 0.25;
 	}
 	/* the loop may have ended by a failed post or write: the event is to come */
 	alarm(PATIENCE);
