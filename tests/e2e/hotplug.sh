@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # Proves that devices come to a running VM and go: by hyvctl, idle, in use and with a connection; without the guest's help; because the host
-# loses one; while another works; while the guest reboots or hyvd dies. Each time applications are told and end, and nothing is left.
+# loses one, or its netdev; while another works, a thousand times; while the guest reboots or hyvd dies. Each time applications are told and end,
+# and nothing is left. The host's driver stays as long as a VM has a device of it.
 #
 #   rxe0 on d-rxe0: host 10.9.0.1, guest 1 .11, as hyv0 from the start
 #   rxe1 on d-rxe1: host 10.9.2.1, guest 1 .11, as hyv1 now and then
+#   siw0 on d-siw0, once
 # lab: --guests 0 --timeout 3000
 . /hyv/tests/e2e/common.bash
 
@@ -42,7 +44,6 @@ traffic() {
 	guest 1 env HYV_TEST_DEVICE="$1" verbs_objects hold <&$HOLD >"$RUN/$1.objects" 2>&1 &
 	wait_for 60 grep -q '^running' "$RUN/$1.traffic" && wait_for 60 grep -q '^holding' "$RUN/$1.objects"
 }
-goes_on() { not test -e "$RUN/$1.code"; }
 # ended_well DEVICE: its application was told that the device is gone (IBV_EVENT_DEVICE_FATAL), got errors and no hang; no process is stuck
 ended_well() {
 	wait_for 90 test -s "$RUN/$1.code" && equal "$(<"$RUN/$1.code")" 0 && says "$RUN/$1.traffic" 'event: local catastrophic error' &&
@@ -96,7 +97,7 @@ check "traffic on it" traffic hyv1
 guest 1 ibv_asyncwatch -d hyv1 </dev/null >"$RUN/asyncwatch" 2>&1 & WATCH=$!
 check "and somebody watches it" wait_for 20 eval 'equal "$(ctl --json show 1 | grep -c "\"device\": \"rxe1\"")" 3'
 check "it is not taken from those who use it" refused 'in use by 3 contexts' detach 1 rxe1
-check "who do not notice" eval 'sleep 1; goes_on hyv1'
+check "who do not notice" goes_on "$RUN/hyv1.traffic"
 check "it is taken by force" ctl detach 1 rxe1 --force
 check "the application is told, and ends" ended_well hyv1
 check "who watches is told" wait_for 60 grep DEVICE_FATAL "$RUN/asyncwatch"
@@ -151,22 +152,84 @@ check "nothing of it is left" baseline_check 60 rxe1
 check "made anew, it can be given again" eval 'rdma link add rxe1 type rxe netdev d-rxe1 && ctl attach 1 rxe1 && becomes hyv0 hyv1 && works hyv1'
 check "and be lost when nobody uses it" eval 'timeout 60 rdma link delete rxe1 && becomes hyv0'
 check "made anew" rdma link add rxe1 type rxe netdev d-rxe1
+check "nothing of all this is left" baseline_check
 
-# cycles N: the guest sees some of them
+check "traffic on it" eval 'ctl attach 1 rxe1 && becomes hyv0 hyv1 && traffic hyv1'
+check "the host's netdev is deleted while it is used" timeout 60 ip link delete d-rxe1
+check "the application is told, and ends" ended_well hyv1
+check "the guest's device is gone" becomes hyv0
+check "the VM has it no more" wait_for 10 eval '! ctl show 1 | grep rxe1'
+check "both are made anew" eval 'rxe_up rxe1 10.9.2.1/24 && ip address add 10.9.2.11/24 dev d-rxe1'
+check "nothing of it is left" baseline_check 60
+
+check "a device of another driver" eval 'siw_up siw0 && ctl attach 1 siw0 && becomes hyv0 hyv1'
+check "which cannot be unloaded" eval 'not rmmod siw && test -d /sys/class/infiniband/siw0 && works hyv0'
+check "but when it is detached" eval 'ctl detach 1 siw0 && rmmod siw && ip link delete d-siw0'
+check "the guest's device is gone" becomes hyv0
+check "nothing of it is left" baseline_check
+
+# shifts: in the guest a program for each line of the FIFO, which uses hyv1, as soon as it can, until it is told that the device is gone
+shifts() {
+	guest 1 bash -c 'while read -r; do
+		until grep -qsx hyv1 /sys/class/infiniband_verbs/*/ibdev && grep -qs :ffff: /sys/class/infiniband/hyv1/ports/1/gids/{0..3}; do sleep 0.1; done
+		HYV_TEST_DEVICE=hyv1 verbs_traffic
+		echo "ended $?"
+	done' <&$SHIFT >"$RUN/shifts" 2>&1 &
+}
+# shift_lines REGEX: how many so far
+shift_lines() { grep -c -e "$1" "$RUN/shifts"; }
+# used [OPTION...]: attached with these, data passes on it, and it is taken by force; who used it has ended when it is free
+used() {
+	local running ended
+	running=$(shift_lines ^running) ended=$(shift_lines '^ended 0$')
+	echo >&$SHIFT
+	ctl attach 1 rxe1 "$@" && wait_for 60 more_lines "$RUN/shifts" ^running "$running" && ctl detach 1 rxe1 --force &&
+		wait_for 60 more_lines "$RUN/shifts" '^ended 0$' "$ended"
+}
+# cycles N: one in eight used; one used with an address, and hence a netdev; two seen by the guest; and others that may be too short for it. All
+# the time data passes on the first.
 cycles() {
 	local i
-	for i in $(seq "$1"); do
-		ctl attach 1 rxe1 && { ((i % 4)) || becomes hyv0 hyv1; } && ctl detach 1 rxe1 && goes_on hyv0 || { echo "in round $i"; return 1; }
+	for ((i = 0; i < $1; i++)); do
+		case $((i % 8)) in
+		0) used ;;
+		4) used --address 10.9.2.11 ;;
+		2 | 6) ctl attach 1 rxe1 && becomes hyv0 hyv1 && ctl detach 1 rxe1 ;;
+		*) ctl attach 1 rxe1 && ctl detach 1 rxe1 ;;
+		esac && { ((i % 8)) || goes_on "$RUN/hyv0.traffic"; } || { echo "in round $i"; tail -n 20 "$RUN/shifts"; return 1; }
 	done
 }
+# each one was told of the end, and could destroy what it had
+all_told() {
+	equal "$(shift_lines '^event: local catastrophic error$')" "$1" &&
+		equal "$(shift_lines '^destroying: success$')" "$1" && equal "$(shift_lines '^ended')" "$1"
+}
+# what must not grow, in kB: memory of hyvd's own; what the guest's kernel has allocated
+hyvd_kb() { awk '/^RssAnon:/ {print $2}' "/proc/$(hyvd_pid 1)/status"; }
+guest_kb() { guest 1 awk '/^(SUnreclaim|Percpu|VmallocUsed|KernelStack):/ {n += $2} END {print n}' /proc/meminfo </dev/null; }
+# what the guest has: devices, nodes, modules with their users
+guest_lists() { guest 1 bash -c 'ls /sys/class/{infiniband,infiniband_verbs,net} /dev/infiniband /sys/bus/*/devices; lsmod | grep -E "^(virtio_hyv|ib_|iw_|rdma_)" | sort' </dev/null; }
+
+mkfifo "$RUN/shift"
+exec {SHIFT}<>"$RUN/shift"
 N=${LONG:+1000}
-N=${N:-20}
+N=${N:-24}
+check "udev in the guest" udev_up 1
 check "traffic on the first" traffic hyv0
-check "the second comes and goes $N times" cycles $N
-check "the first has not noticed" goes_on hyv0
-check "its processes are killed" eval 'ended verbs_traffic && ended "verbs_objects hold"'
+shifts
+check "the second comes and goes" cycles 8
 check "the guest has what it had" becomes hyv0
-check "nothing is left" baseline_check 20 rxe1
+guest_lists >"$RUN/lists"
+HYVD_KB=$(hyvd_kb) GUEST_KB=$(guest_kb) t=$SECONDS
+check "again, $N times" cycles $N
+echo "# $(((SECONDS - t) * 1000 / N)) ms each; hyvd had $HYVD_KB kB, has $(hyvd_kb); the guest's kernel had $GUEST_KB, has $(guest_kb)"
+check "all who used it were told" all_told $((N / 4 + 2))
+check "the first has not noticed" eval 'goes_on "$RUN/hyv0.traffic" && not grep event "$RUN/hyv0.traffic"'
+check "the guest has what it had" eval 'becomes hyv0 && diff "$RUN/lists" <(guest_lists)'
+check "hyvd has no more memory" test $(($(hyvd_kb) - HYVD_KB)) -le 1024
+check "nor has the guest's kernel" test $(($(guest_kb) - GUEST_KB)) -le 4096
+check "the processes are killed" eval 'ended verbs_traffic && ended "verbs_objects hold"'
+check "nothing is left" baseline_check 20
 
 check "traffic on the second" eval 'ctl attach 1 rxe1 && becomes hyv0 hyv1 && traffic hyv1'
 ctl detach 1 rxe1 --force >"$RUN/out" 2>&1 </dev/null & DETACH=$!
@@ -174,7 +237,7 @@ check "the guest reboots while it is taken" vm_reboot 1
 wait $DETACH && CODE=0 || CODE=$?
 check "it is gone all the same" equal $CODE 0
 check "and not there after the reboot" eval 'guest_hyv_up 1 && becomes hyv0'
-check "nothing of it is left" baseline_check 20 rxe1
+check "nothing of it is left" baseline_check 20
 
 ctl attach 1 rxe1 >/dev/null 2>&1 </dev/null &
 check "hyvd is killed while one comes" hyvd_kill 1
@@ -182,5 +245,5 @@ check "the guest goes on" guest 1 true
 check "its module can be removed" guest 1 timeout 60 rmmod virtio_hyv
 vm_stop 1
 cp "$RUN/baseline.bare" "$RUN/baseline"
-check "nothing is left on the host" baseline_check 20 rxe1
+check "nothing is left on the host" baseline_check 20
 check "both devices can go" eval 'rxe_down rxe1 && rxe_down rxe0'
