@@ -2,20 +2,21 @@
 # shellcheck shell=bash
 # Proves that the packages and the operator's guide are all that an operator needs: on a host and in a guest that systemd runs, packages are
 # installed, a VM is configured and started, and RDMA works, by the guide's own commands, which are taken from the installed guide. Errors of
-# a configuration are in the journal; a VM's hyvd starts and ends beside another's; a VM gets its device back after a death, and after a reboot
-# has it by itself; what was installed can be removed.
+# a configuration are in the journal; devices and addresses come and go; a VM's hyvd starts and ends beside another's; a VM gets its device back
+# after a death, and after a reboot has it by itself; what was installed can be removed.
 #
 # The guest's module is not built in an emulated guest, which would take very long, but taken from where 'make deb' had DKMS build it; with
 # HYV_LONG it is built there. Modules that no part of this uses are hidden from depmod, which reads them all.
 #
-#   rxe0 on eth1, a dummy: host 10.9.0.1, vm1 .11 (guest 1), vm2 .12 (a hyvd without a guest)
+#   rxe0 on eth1, a dummy: host 10.9.0.1, vm1 .11 and for a while .12 (guest 1), vm2 .13 (a hyvd without a guest)
+#   rxe1 on eth2, for a while: host 10.9.1.1, vm1 .11
 # lab: --guests 0 --timeout 3600 --systemd --packages dkms,linux-headers-6.12,linux-headers-7.3
 . /hyv/tests/e2e/common.bash
 
 # the_guide: from the package, into $RUN/guide
 the_guide() { dpkg-deb --fsys-tarfile /hyv/deb/hyvd_*.deb | tar -xO ./usr/share/doc/hyvd/OPERATOR.md.gz | zcat >"$RUN/guide"; }
 # guide REGEX: the guide's command that matches
-guide() { <"$RUN/guide" sed -n 's/^    //p' | sed -e ':a' -e '/\\$/{N;s/\\\n *//;ba' -e '}' -e 's/ *  # .*//' | grep -E -m1 -e "$1"; }
+guide() { <"$RUN/guide" sed -n 's/^    //p' | sed -e ':a' -e '/\\$/{N;s/\\\n *//;ba' -e '}' -e 's/  .*//' | grep -E -m1 -e "$1"; }
 # guided PLACE REGEX: done, where the packages are
 guided() {
 	local command
@@ -55,6 +56,15 @@ configuration() {
 	hyvd --check --config /usr/share/doc/hyvd/examples/vm1.yaml && # as it is
 		sed -n '/^    devices:/,/^$/s/^    //p' "$RUN/guide" >/etc/hyv/vm1.yaml && cat /etc/hyv/vm1.yaml && guided host '^hyvd --check'
 }
+# installed_module PLACE NAME: it is DKMS's that is loaded there
+installed_module() {
+	local file
+	file=$(on "$1" modinfo -n "$2" </dev/null) && [[ $file == */updates/dkms/* ]] && on "$1" cat "/sys/module/$2/notes/.note.gnu.build-id" </dev/null >"$RUN/build-id" &&
+		on "$1" xz -dcf "$file" </dev/null >"$RUN/module" && is_part_of "$RUN/build-id" "$RUN/module"
+}
+installed_programs() {
+	equal "$(readlink "/proc/$(pid_of_vm vm1)/exe")" /usr/sbin/hyvd && equal "$(type -P hyvctl)" /usr/bin/hyvctl && dpkg -S /usr/sbin/hyvd /usr/bin/hyvctl
+}
 sockets() {
 	as_qemu test -w /run/hyv/vm1.sock && not as_qemu test -w /run/hyv/vm1.ctl
 }
@@ -67,7 +77,7 @@ wrong_configuration() {
 	equal "$(systemctl show -P ExecMainStatus hyvd@vm2)" 78 && not compgen -G '/run/hyv/vm2.*'
 }
 second_vm() {
-	ip address add 10.9.0.12/24 dev eth1 && sed s/10.9.0.11/10.9.0.12/ /etc/hyv/vm1.yaml >/etc/hyv/vm2.yaml && systemctl start hyvd@vm2 &&
+	ip address add 10.9.0.13/24 dev eth1 && sed s/10.9.0.11/10.9.0.13/ /etc/hyv/vm1.yaml >/etc/hyv/vm2.yaml && systemctl start hyvd@vm2 &&
 		hyvctl list | grep '^vm2 '
 }
 
@@ -114,7 +124,6 @@ check "the host's interface" eval 'ip link add eth1 type dummy && ip address add
 check "the packages have a guide" the_guide || exit 1	# 'make deb' comes first
 check "the host's packages are installed" guided host '^apt install ./hyvd'
 check "DKMS has built the module" guided host '^modprobe hyv_window'
-check "it is DKMS's that is loaded" eval 'modinfo -n hyv_window | grep updates/dkms && [[ -c /dev/hyv_window ]]'
 check "the next boot loads it, too" eval 'rmmod hyv_window && systemctl restart systemd-modules-load && wait_for 20 test -c /dev/hyv_window'
 check "the RDMA device is made" guided host '^rdma link add' || exit 1
 check "its modules are there" wait_for 60 systemctl is-active rdma-hw.target
@@ -123,6 +132,7 @@ check "the VM's address is on the host's device" guided host '^ip address add'
 check "the guide's configuration has no errors, and the example none" configuration || exit 1
 check "hyvd starts" guided host '^systemctl start hyvd@vm1' || { journal -u hyvd@vm1; exit 1; }
 check "its sockets are for QEMU's group, and for root alone" sockets
+check "what runs on the host is what was installed" eval 'installed_programs && installed_module host hyv_window'
 check "the guide's QEMU starts" vm1 || exit 1
 
 check "a wrong configuration is refused, all its errors are in the journal" wrong_configuration
@@ -137,13 +147,58 @@ check "the guest's package is installed" guest_packages
 check "the guest reboots" reboots || exit 1
 check "it has its device and its address by itself" wait_for 60 has_device
 check "it is a device to programs" eval 'guest 1 ibv_devinfo | grep PORT_ACTIVE'
+check "its module is what was installed" installed_module 1 virtio_hyv
 connects "at first"
 check "hyvctl has the guest" eval 'hyvctl list | grep "^vm1 .*connected" && hyvctl show vm1 | grep rxe0'
+
+# completes REGEX WORD...: bash does, when hyvctl's last word is begun so
+completes() {
+	local wanted=$1
+	shift
+	# shellcheck disable=SC2016
+	bash -c '. /usr/share/bash-completion/completions/hyvctl; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _hyvctl; echo "${COMPREPLY[*]}"' bash hyvctl "$@" >"$RUN/out" 2>/dev/null
+	says "$RUN/out" "^$wanted\$"
+}
+second_device() {
+	ip link add eth2 type dummy && ip address add 10.9.1.1/24 dev eth2 && ip address add 10.9.1.11/24 dev eth2 && ip link set eth2 up &&
+		rdma link add rxe1 type rxe netdev eth2
+}
+guest_has() { guest 1 ip -brief address show dev "$1" </dev/null | grep -F " $2/24"; }	# NETDEV IP
+guest_has_not() { not guest_has "$@"; }
+in_numbers() { hyvctl stats vm1 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["ops"]["create_qp"]["count"])' | grep -v '^0$'; }
+in_metrics() {
+	local file code=0
+	file=$(guide '^hyvctl metrics --output') && file=${file##* } && mkdir -p "${file%/*}" && guided host '^hyvctl metrics --output' &&
+		says "$file" '^hyv_guest_connected\{vm="vm1"\} 1$' && says "$file" '^hyv_guest_connected\{vm="vm2"\} 0$' || code=$?
+	rm -r /var/lib/prometheus
+	return $code
+}
+limited() { guided host '^hyvctl limit vm1 ' && hyvctl limit vm1 >"$RUN/out" && says "$RUN/out" '^qps +[0-9]+ +100 '; }
+check "bash completes hyvctl's commands, its VMs, devices and limits" \
+	eval 'completes detach det && completes "vm1 vm2" show "" && completes rxe0 gid vm1 add r && completes "qps=" limit vm1 q'
+check "limits are changed" limited
+check "one more device of the host" second_device
+check "the VM is given it" guided host '^hyvctl attach vm1 rxe1'
+check "the guest has it and its address by itself" wait_for 60 guest_has hyv1 10.9.1.11
+read -ra CLIENT < <(guide '^rping -c')
+check "where the host connects to it" connect 1 host rping -s -C 10 -V -- "${CLIENT[@]/10.9.0.11/10.9.1.11}"
+check "traffic on it" guest_traffic 1 hyv1
+check "it is not taken from who uses it" eval 'not guided host "^hyvctl detach vm1 rxe1$" && goes_on "$RUN/traffic-1"'
+check "but by force" guided host '^hyvctl detach vm1 rxe1 --force'
+check "the traffic's end is orderly" guest_traffic_ends 1
+check "it can go" eval 'rdma link delete rxe1 && ip link delete eth2'
+check "the VM is given one more address" eval 'guided host "^ip address add 10.9.0.12" && guided host "^hyvctl gid vm1 add"'
+check "the guest has it by itself" wait_for 30 guest_has hyv0 10.9.0.12
+check "where the host connects to it" connect 1 host rping -s -C 10 -V -- "${CLIENT[@]/10.9.0.11/10.9.0.12}"
+check "it is taken again" eval 'guided host "^hyvctl gid vm1 del" && guided host "^ip address del 10.9.0.12"'
+check "from the guest, too" wait_for 30 guest_has_not hyv0 10.9.0.12
+check "all this is in numbers" in_numbers
+check "and for Prometheus" in_metrics
 
 check "traffic in the guest" guest_traffic 1
 for _ in 1 2 3; do check "hyvd of another VM is started anew" systemctl restart hyvd@vm2; done
 check "the guest's hyvd has not been touched" equal "$(pid_of_vm vm1)" "$VM1"
-check "and its traffic goes on" not test -e "$RUN/traffic-1.code"
+check "and its traffic goes on" goes_on "$RUN/traffic-1"
 VM2=$(pid_of_vm vm2)
 check "hyvd dies" systemctl kill -s KILL hyvd@vm1
 check "the traffic's end is orderly" guest_traffic_ends 1
