@@ -306,6 +306,7 @@ int hyv_source_attach(struct hyv_map *m, unsigned long address)
  */
 void hyv_source_detach(struct hyv_map *m)
 {
-	mmu_interval_notifier_remove(&m->notifier);
+	/* first, since it needs the creator's mm, of which the notifier may hold the last reference */
 	hyv_source_unpin(m);
+	mmu_interval_notifier_remove(&m->notifier);
 }
