@@ -130,8 +130,7 @@ static size_t cut_pieces(const struct gmem *gm, const struct gmem_extent *ext, s
 	return num;
 }
 
-/* Tell why a span of @n pieces could not be mapped, and what helps. */
-static void log_map_failure(int err, size_t n)
+void gmem_log_map_failure(int err, size_t n)
 {
 	static struct log_ratelimit rl = { .burst = 5, .interval = 10 };
 	unsigned long limit = 0, used = 0;
@@ -208,7 +207,7 @@ static int map_pieces(const struct piece *pieces, size_t n, uint64_t page_size,
 
 err_release:
 	gmem_span_release(span); /* before the log, which needs mappings itself */
-	log_map_failure(err, n);
+	gmem_log_map_failure(err, n);
 	return -ENOMEM;
 }
 

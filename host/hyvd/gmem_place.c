@@ -138,31 +138,24 @@ static void log_refusal(uint64_t at, const char *why)
 			 at, why);
 }
 
-static const char *why_not(int err)
-{
-	if (err == EEXIST)
-		return "hyvd itself has something there; a buffer elsewhere will do";
-	if (err == ENOMEM)
-		return "out of addresses, or of mappings (sysctl vm.max_map_count)";
-	return strerror(err);
-}
-
 /*
  * Have a piece at @begin. @next: the first place that ends behind it; out: the same for the next
- * piece. @at: out: up to where it is there. Return: 0 or -ENOMEM
+ * piece. @at: out: up to where it is there. Return: 0; -EEXIST when something else is in the way, with a
+ * line in the log; another negative errno without
  */
 static int place_piece(struct gmem *gm, const struct piece *piece, uint64_t begin,
 		       struct place **next, uint64_t *at)
 {
 	uint64_t end = begin + piece->len, stop;
 	struct place *p = *next;
+	int err;
 
 	for (*at = begin; *at < end; *at = p->end, p = TAILQ_NEXT(p, others)) {
 		if (p && p->start <= *at && !shows(p, piece, begin)) {
 			log_refusal(
 				*at,
 				"another process of the guest has registered other memory there");
-			return -ENOMEM;
+			return -EEXIST;
 		}
 		stop = p && p->start < end ? p->start : end;
 		errno = ENOMEM;
@@ -171,8 +164,11 @@ static int place_piece(struct gmem *gm, const struct piece *piece, uint64_t begi
 		else
 			p = map(gm, piece, begin, *at, stop, p);
 		if (!p) {
-			log_refusal(*at, why_not(errno));
-			return -ENOMEM;
+			err = -errno;
+			if (err == -EEXIST)
+				log_refusal(*at, "hyvd itself has something there; a buffer "
+						 "elsewhere will do");
+			return err;
 		}
 	}
 	*next = p;
@@ -230,12 +226,16 @@ static int place_all(struct gmem *gm, const struct piece *pieces, size_t n, uint
 	uint64_t at = start, reached;
 	struct place *next;
 	size_t i;
+	int err;
 
 	tidy(gm);
 	next = find(gm, start);
 	for (i = 0; i < n; i++) {
-		if (place_piece(gm, &pieces[i], at, &next, &reached)) {
+		err = place_piece(gm, &pieces[i], at, &next, &reached);
+		if (err) {
 			vacate(gm, start, reached);
+			if (err != -EEXIST)
+				gmem_log_map_failure(err, n);
 			return -ENOMEM;
 		}
 		at = reached;

@@ -91,6 +91,14 @@ const struct region *gmem_find_region(const struct gmem *gm, uint64_t gpa);
 void *gmem_linear_va(const struct gmem *gm, struct gpa gpa, uint64_t len);
 
 /**
+ * gmem_log_map_failure() - tell why @n pieces could not be mapped side by side, and what helps
+ * @err: a negative errno
+ *
+ * To be called when what had been mapped of them is so no more: it needs mappings itself.
+ */
+void gmem_log_map_failure(int err, size_t n);
+
+/**
  * gmem_place() - map pieces side by side from @place on, or share what is there already
  * @n: how many, at least 1
  * @place: page aligned, not below GMEM_LOWEST_PLACE
