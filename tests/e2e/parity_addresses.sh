@@ -4,5 +4,5 @@
 # docs/man/virtio_hyv.4.
 # lab: --guests 0 --timeout 3600
 export GUEST_BY=address_guests UD=on MORE=test_rdmacm
-export DIFFERS='rdmacm_async_(udp_traffic|.*multicast_traffic|traffic_external_qp)$'
+export DIFFERS='rdmacm_async_(udp_|.*multicast_)?traffic(_external_qp)?$' ALL=${ALL:-102}
 . /hyv/tests/e2e/parity.sh
