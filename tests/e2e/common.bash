@@ -64,11 +64,11 @@ rdma_ip() { if [[ $1 == host ]]; then echo $NET.1; else echo "$NET.1$1"; fi; }
 rdma_ip6() { if [[ $1 == host ]]; then echo $NET6:1; else echo "$NET6:1$1"; fi; }
 
 # address_guests N...: as hyv_guest, with addresses of their own, so that they can make connections; UD=on: they may send datagrams.
-# address_guest_start N does not wait.
+# address_guest_start N [OPTION...] does not wait.
 address_guest_start() {
 	local dev=d-$DEVICE_OF_HOST
 	ip address replace "$(rdma_ip "$1")/24" dev "$dev" && ip address replace "$(rdma_ip6 "$1")/64" dev "$dev" nodad &&
-		hyvd_start "$1" "$DEVICE_OF_HOST" -- --address "$(rdma_ip "$1")" --address "$(rdma_ip6 "$1")" ${UD:+--ud="$UD"} && vm_start "$1"
+		hyvd_start "$1" "$DEVICE_OF_HOST" -- --address "$(rdma_ip "$1")" --address "$(rdma_ip6 "$1")" ${UD:+--ud="$UD"} && vm_start "$@"
 }
 address_guests() {
 	local n

@@ -146,6 +146,15 @@ check "by a UC queue pair, too" eval 'use 1 hyv0 "$(index 1 hyv0 10.9.0.11)" uc 
 check "beyond its limit of cm_ids nobody listens" eval 'ctl limit 1 cm_ids=0 && fails "Cannot allocate memory" 1 rping -s -a 10.9.0.11 -p 7176 -C 1'
 check "which is counted" eval '(($(ctl limit 1 cm_ids=4096 | awk "/^cm_ids/ {print \$4}") >= 1))'
 
+# own_index: the queue pair says where it comes from by the guest's index, which is not the host's
+own_index() {
+	local i
+	i=$(index 1 hyv0 10.9.0.11)
+	use 1 hyv0 "$i" >"$RUN/out"
+	[[ $i != "$(index host rxe0 10.9.0.11)" ]] && says "$RUN/out" "query_qp: port 1, sgid_index $i, .*dgid 0{20}ffff0a09000b"
+}
+check "the queue pair tells the guest's index" own_index
+
 check "hyvctl gives none on a device that the VM has not" refused "no device 'nosuch'" gid 1 add nosuch 10.9.0.51
 check "nor one that is not there" refused 'ip address add 10.9.0.51' gid 1 add rxe0 10.9.0.51
 check "nor one of a device without addresses" refused "'rxe1' was given.*without addresses.*--address" gid 1 add rxe1 10.9.2.1

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * gid_use INDEX [hold|uc]: prints how it goes to use that GID as source of a queue pair, an RC one unless
- * said otherwise, and of an address handle. With "hold" the queue pair, connected to itself, then writes
- * ten times a second until that fails, or for HOLD_SECONDS, and prints how it ends.
+ * said otherwise, and what that says of it, and of an address handle. With "hold" the queue pair, connected
+ * to itself, then writes ten times a second until that fails, or for HOLD_SECONDS, and prints how it ends.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,6 +17,23 @@ static uint8_t buf[128];
 static const char *name_of(int error)
 {
 	return error ? strerrorname_np(error) : "success";
+}
+
+/* what the device has of the path that it was given */
+static void print_path(struct ibv_qp *qp)
+{
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+	size_t i;
+
+	errno = ibv_query_qp(qp, &attr, IBV_QP_AV, &init);
+	need(!errno, "query_qp");
+	printf("query_qp: port %u, sgid_index %u, hop limit %u, MTU %d, PSNs %u %u, dgid ",
+	       attr.ah_attr.port_num, attr.ah_attr.grh.sgid_index, attr.ah_attr.grh.hop_limit,
+	       attr.path_mtu, attr.rq_psn, attr.sq_psn);
+	for (i = 0; i < sizeof(attr.ah_attr.grh.dgid.raw); i++)
+		printf("%02x", attr.ah_attr.grh.dgid.raw[i]);
+	puts("");
 }
 
 static void hold(struct ibv_qp *qp, struct ibv_mr *mr)
@@ -65,6 +82,8 @@ int main(int argc, char **argv)
 	printf("create_ah: %s\n", name_of(ah ? 0 : errno));
 	err = ibv_modify_qp(qp, &attr, is_uc ? mask & ~RC_ONLY : mask);
 	printf("modify_qp: %s\n", name_of(err));
+	if (!err && !is_held)
+		print_path(qp);
 	if (!err && is_held) {
 		mask = qp_rts_attr(&attr);
 		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to RTS");

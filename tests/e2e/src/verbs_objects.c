@@ -2,19 +2,21 @@
 /*
  * Objects of every kind that the device has: all at once and held until killed or told to go on, or
  * one after the other, made and destroyed at once, for the tests of death and of growth. A kind
- * that the device refuses with EOPNOTSUPP is left out, and not named in what is printed.
+ * that the device refuses with EOPNOTSUPP is left out, and not named in what is printed. HYV_TEST_ADDRESS,
+ * an address of the device's, adds one: a listener there.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "rdma.h"
+#include "cm_self.h"
 
 #define SIZE (1u << 20)
 
 static struct rdma r;
 static uint8_t *memory; /* SIZE bytes */
 static struct ibv_cq *cq;
+static struct rdma_event_channel *cm_channel; /* NULL without HYV_TEST_ADDRESS */
 
 /** struct kind - @make returns the object, or NULL with errno set; @destroy returns an errno or 0 */
 struct kind {
@@ -185,6 +187,50 @@ static int destroy_member(void *object)
 	return ret ? ret : ibv_destroy_qp(object);
 }
 
+static void *make_pd(void)
+{
+	return ibv_alloc_pd(r.ctx);
+}
+
+static int destroy_pd(void *object)
+{
+	return ibv_dealloc_pd(object);
+}
+
+static void *make_channel(void)
+{
+	return ibv_create_comp_channel(r.ctx);
+}
+
+static int destroy_channel(void *object)
+{
+	return ibv_destroy_comp_channel(object);
+}
+
+static void *make_context(void)
+{
+	return ibv_open_device(r.ctx->device);
+}
+
+static int destroy_context(void *object)
+{
+	return ibv_close_device(object) ? errno : 0;
+}
+
+static void *make_listener(void)
+{
+	if (!getenv("HYV_TEST_ADDRESS")) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
+	return cm_listen(cm_channel, getenv("HYV_TEST_ADDRESS"));
+}
+
+static int destroy_listener(void *object)
+{
+	return rdma_destroy_id(object) ? errno : 0;
+}
+
 static const struct kind kinds[] = {
 	{ "small_mr", make_small_mr, destroy_mr },
 	{ "large_mr", make_large_mr, destroy_mr },
@@ -198,6 +244,10 @@ static const struct kind kinds[] = {
 	{ "mw", make_mw, destroy_mw },
 	{ "ah", make_ah, destroy_ah },
 	{ "member", make_member, destroy_member },
+	{ "pd", make_pd, destroy_pd },
+	{ "channel", make_channel, destroy_channel },
+	{ "context", make_context, destroy_context },
+	{ "listener", make_listener, destroy_listener },
 };
 
 #define NUM_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -265,10 +315,16 @@ int main(int argc, char **argv)
 	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	need(memory != MAP_FAILED, "mmap");
 	cq = make_cq(&r, 16);
+	if (getenv("HYV_TEST_ADDRESS")) {
+		cm_channel = rdma_create_event_channel();
+		need(cm_channel, "rdma_create_event_channel");
+	}
 	if (!strcmp(argv[1], "hold"))
 		hold();
 	else
 		loop(number(argv[1], 100000000));
+	if (cm_channel)
+		rdma_destroy_event_channel(cm_channel);
 	need(!ibv_destroy_cq(cq), "destroy_cq");
 	rdma_close(&r);
 	return 0;

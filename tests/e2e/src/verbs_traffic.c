@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Traffic until something happens, for the tests of death: writes to itself without end, prints
- * "running" when data has passed, at first and then four times a second, each time other data,
- * verified; and watches for asynchronous events. When the device is gone
+ * Traffic until something happens, for the tests of death: writes to itself without end, over a
+ * connection of its QPs by address or by their attributes, prints "running" when data has passed, at
+ * first and then four times a second, each time other data, verified; and watches for asynchronous
+ * events. When the device is gone
  * (IBV_EVENT_DEVICE_FATAL) each verb must fail or be done, and none may hang; then everything is
  * destroyed. An alarm ends a program that hangs.
  */
@@ -11,18 +12,20 @@
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
-#include "rdma.h"
+#include "cm_self.h"
 
 #define SIZE	 (256u << 10)
 #define PATIENCE 60 /* seconds for what comes after the event */
 
-/** struct rig - a QP connected to itself, and one of each object that can be waited for */
+/** struct rig - a QP, its peer, and one of each object that can be waited for */
 struct rig {
 	struct rdma r;
+	struct cm_self connection; /* when there is one by address */
 	struct ibv_comp_channel *channel;
 	struct ibv_cq *cq;
 	struct ibv_cq *watched;
 	struct ibv_qp *qp;
+	struct ibv_qp *peer;
 	struct ibv_mr *mr;
 	uint8_t *buf;
 	bool fatal; /* IBV_EVENT_DEVICE_FATAL has come */
@@ -94,6 +97,7 @@ static void destroy(struct rig *rig)
 {
 	int ret = ibv_destroy_qp(rig->qp);
 
+	ret = ret ?: ibv_destroy_qp(rig->peer);
 	ret = ret ?: ibv_dereg_mr(rig->mr);
 	ret = ret ?: ibv_destroy_cq(rig->cq);
 	ret = ret ?: ibv_destroy_cq(rig->watched);
@@ -101,6 +105,8 @@ static void destroy(struct rig *rig)
 	ret = ret ?: ibv_dealloc_pd(rig->r.pd);
 	ret = ret ?: ibv_close_device(rig->r.ctx);
 	printf("destroying: %s\n", ret ? strerrorname_np(ret) : "success");
+	if (rig->connection.channel)
+		cm_self_end(&rig->connection);
 }
 
 int main(int argc, char **argv)
@@ -110,11 +116,11 @@ int main(int argc, char **argv)
 	struct rig rig = { 0 };
 	bool fresh;
 
-	if (argc > 1) {
-		puts("usage: verbs_traffic\n"
+	if (argc > 2 || (argc == 2 && !strcmp(argv[1], "--help"))) {
+		puts("usage: verbs_traffic [ADDRESS]    the device's own, for a connection by address\n"
 		     "RDMA traffic until killed, or until the device ends; exit code 0 then.\n"
 		     "HYV_TEST_DEVICE names the device.");
-		return strcmp(argv[1], "--help") != 0;
+		return argc > 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	rdma_open(&rig.r, device_option());
@@ -124,10 +130,16 @@ int main(int argc, char **argv)
 	need(rig.watched && !ibv_req_notify_cq(rig.watched, 0), "create_cq with a channel");
 	rig.cq = make_cq(&rig.r, 16);
 	rig.qp = make_qp(&rig.r, rig.cq, 4);
+	rig.peer = make_qp(&rig.r, rig.cq, 4);
 	rig.buf = calloc(2, SIZE);
 	need(rig.buf, "calloc");
 	rig.mr = make_mr(&rig.r, rig.buf, 2 * SIZE, ALL_ACCESS);
-	qp_connect(&rig.r, rig.qp, rig.qp->qp_num);
+	if (argc == 2) {
+		cm_self_connect(&rig.connection, argv[1], rig.qp, rig.peer);
+	} else {
+		qp_connect(&rig.r, rig.qp, rig.peer->qp_num);
+		qp_connect(&rig.r, rig.peer, rig.qp->qp_num);
+	}
 	while (!fatal_event(&rig)) {
 		fresh = seconds() >= next;
 		if (fresh)

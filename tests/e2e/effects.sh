@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Proves that verbs do in a guest what they do natively, beyond what they return: rights that are given and taken, a completion queue resized
+# while it is full, the last completion vector, datagrams to a group; and threads that share a context, with children.
+# lab: --guests 1
+. /hyv/tests/e2e/common.bash
+
+GROUP=239.1.2.3
+effects() { on "$1" verbs_effects $GROUP >"$RUN/effects.$1" || { cat "$RUN/effects.$1"; return 1; }; }
+joined() { ip maddress show dev "d-$DEVICE_OF_HOST" | grep -qF $GROUP; }
+
+baseline_save
+socat -u UDP4-RECV:18599,ip-add-membership="$GROUP:d-$DEVICE_OF_HOST" OPEN:/dev/null &
+MEMBER=$!
+check "the host's netdev is in a group" wait_for 10 joined
+check "natively it all happens" effects host
+check "a group's datagrams reach its member" says "$RUN/effects.host" 'multicast to a member: received'
+check "and in the guest" effects 1
+check "in the same way" diff "$RUN/effects.host" "$RUN/effects.1"
+kill $MEMBER
+for place in host 1; do check "$place: threads that share a context, and children" on $place timeout 200 verbs_threads 20; done
+check "nothing is left on the host" baseline_check
