@@ -74,15 +74,22 @@ enum exit_code client_ask(const char *dir, const char *vm, unsigned int seconds,
 			  json_t **answer)
 {
 	int fd = connect_to(dir, vm, seconds), err = -fd;
+	struct ucred hyvd = { 0 };
+	socklen_t len = sizeof(hyvd);
 
+	if (fd >= 0)
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &hyvd, &len);
 	*answer = fd < 0 ? NULL : exchange(fd, request, &err);
 	json_decref(request);
 	if (!*answer) {
 		fprintf(stderr, "hyvctl: %s: %s\n", vm, why_not(err));
 		return EXIT_NO_VM;
 	}
-	if (json_is_true(json_object_get(*answer, "ok")))
+	if (json_is_true(json_object_get(*answer, "ok"))) {
+		/* which may have a PID namespace to itself, and cannot know */
+		json_object_set_new(*answer, "pid", json_integer(hyvd.pid));
 		return EXIT_OK;
+	}
 	fprintf(stderr, "hyvctl: %s: %s\n", vm,
 		json_string_value(json_object_get(*answer, "error")) ?: "an answer without sense");
 	json_decref(*answer);

@@ -29,7 +29,7 @@ enum exit_code {
  * @vm: the VM's name, or with a '/' its control socket
  * @seconds: how long to wait for the answer
  * @request: taken over
- * @answer: out: for the caller to decref
+ * @answer: out: for the caller to decref; its member "pid" is hyvd's
  *
  * Return: EXIT_OK, or another code after a message.
  */

@@ -177,8 +177,8 @@ static json_t *show(struct client *client, const json_t *request, const char **e
 
 	(void)error;
 	objtab_walk(vm->objtab, show_object, &walk);
-	answer = json_pack("{s:s, s:s?, s:i, s:I, s:b, s:I, s:o, s:o, s:o, s:o}", "name", vm->name,
-			   "socket", vm->socket, "pid", (int)getpid(), "uptime_ns",
+	answer = json_pack("{s:s, s:s?, s:I, s:b, s:I, s:o, s:o, s:o, s:o}", "name", vm->name,
+			   "socket", vm->socket, "uptime_ns",
 			   (json_int_t)(stats_now() - control->began), "connected",
 			   vm->window_is_live, "window_size", (json_int_t)vm->window_size,
 			   "devices", show_devices(vm), "going", show_going(vm->hotplug), "limits",

@@ -75,14 +75,18 @@ static int listen_on(const char *path, mode_t mode)
 	return fd;
 }
 
+/* root's right to do so is gone later, as is CAP_IPC_LOCK, which counts no locked memory */
 static void raise_limits(bool sandbox)
 {
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	struct rlimit limit;
 
 	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit); /* three files per context of the guest */
 	}
+	/* the VM's limit of registered pages is the limit */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if ((geteuid() || sandbox) && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
 	    limit.rlim_cur != RLIM_INFINITY)
 		log_warn(
@@ -157,7 +161,7 @@ static int add_signals(struct vm *vm)
 	return 0;
 }
 
-/* all parts that need no host device. Return: 0 or a negative errno */
+/* all parts that need neither a host device nor threads. Return: 0 or a negative errno */
 static int vm_init(struct vm *vm)
 {
 	int ret;
@@ -172,8 +176,7 @@ static int vm_init(struct vm *vm)
 	ret = add_signals(vm);
 	if (ret)
 		return ret;
-	vm->pool = pool_create(POOL_THREADS);
-	vm->gmem = vm->pool ? gmem_create(LINEAR_MAP) : NULL;
+	vm->gmem = gmem_create(LINEAR_MAP);
 	if (!vm->gmem)
 		return -errno;
 	vm->limits.gmem = vm->gmem;
@@ -209,7 +212,30 @@ static int vm_equip(struct vm *vm, const struct options *opt)
 {
 	int ret = hotplug_begin(vm, opt), err = cm_create(&vm->cm, vm, opt->num_addresses);
 
+	/* a trial: the one that stays is opened in vm_connect(), by whom hyvd becomes */
+	if (vm->cm) {
+		cm_stop(vm->cm);
+		cm_destroy(vm->cm);
+		vm->cm = NULL;
+	}
 	return ret ? ret : err;
+}
+
+/* for guests' processes, later, by a hyvd that is not root. Return: 0 or a negative errno */
+static int check_devices(const struct vm *vm, unsigned int num_devices)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < num_devices; i++) {
+		if (!access(vm->devices[i]->uverbs_path, R_OK | W_OK))
+			continue;
+		ret = -errno;
+		log_err("%s: %s: it has to be for all users (0666), as the kernel makes it",
+			vm->devices[i]->uverbs_path, strerror(-ret));
+		return ret;
+	}
+	return 0;
 }
 
 /* Return: 0 or a negative errno */
@@ -238,6 +264,20 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 	setup.listen_fd = listen_on(opt->socket, 0);
 	if (setup.listen_fd < 0)
 		return setup.listen_fd;
+	ret = opt->sandbox ? sandbox_drop() : 0;
+	if (ret) {
+		log_err("cannot give up rights: %s: --no-sandbox goes without", strerror(-ret));
+		return ret;
+	}
+	ret = check_devices(vm, opt->num_devices);
+	if (ret)
+		return ret;
+	vm->pool = pool_create(POOL_THREADS);
+	if (!vm->pool)
+		return -errno;
+	ret = cm_create(&vm->cm, vm, opt->num_addresses);
+	if (ret)
+		return ret;
 	return vu_dev_create(&vm->vu, vm->loop, &setup, vm->gmem, &vu_ops, vm);
 }
 
@@ -373,10 +413,8 @@ int main(int argc, char **argv)
 	vm.name = opt.name;
 	vm.socket = opt.socket;
 	vm.ud = opt.ud;
-	ret = opt.sandbox ? sandbox_drop() : 0;
 	raise_limits(opt.sandbox);
-	if (!ret)
-		ret = vm_init(&vm);
+	ret = vm_init(&vm);
 	for (i = 0; i < LIMIT_COUNT; i++)
 		vm.limits.max[i] = opt.limits[i];
 	if (ret)
@@ -403,7 +441,7 @@ int main(int argc, char **argv)
 		sd_notify(0, "READY=1");
 		ret = run(&vm);
 		session_end(&vm);
-		unlink(opt.socket);
+		unlink(opt.socket); /* where that is the directory's, hyvd@.service does it */
 	}
 	if (vm.control)
 		unlink(opt.control);

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A guest that takes hyvd over should gain nothing but its own VM: hyvd keeps no capability but one,
- * cannot get others, and may make only the system calls below. What it opened remains: the device,
- * the window, the guest's memory.
+ * A guest that takes hyvd over should gain nothing but its own VM: hyvd becomes a user that nobody
+ * else is, keeps no capability but one, cannot get others, and may make only the system calls below.
+ * What it opened remains: the device, the window, the sockets, the guest's memory.
  *
- * First capabilities, then files and threads, then system calls: rdma_cm accepts commands only with
- * the very credentials that opened it, and a capability is dropped for one thread alone.
+ * First what only root may open, then user and capabilities, then threads and rdma_cm, then system
+ * calls: rdma_cm accepts commands only with the very credentials that opened it, and rights are
+ * dropped for one thread alone.
  *
  * When a new feature is killed (SIGSYS; the kernel's log has the system call's number), add what it
  * needs here; 'strace -f hyvd --no-sandbox ...' shows it.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -21,13 +24,19 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <hyv/window.h>
 #include <rdma/rdma_user_ioctl.h>
 #include "sandbox.h"
+
+/* nobody's: no system user, and beyond what is given to domains' users, containers and systemd's own */
+#define FIRST_ID 0x7f000000
+#define NUM_IDS	 65536
+#define IDS_DIR	 "/run/hyv"
+#define IDS_FILE IDS_DIR "/ids" /* a byte for each, which is locked by the hyvd that has it */
 
 /* what of the guest may listen below port 1024; nothing else needs any */
 #define KEPT_CAPABILITIES (1u << CAP_NET_BIND_SERVICE)
@@ -43,14 +52,14 @@ static const char *const allowed[] = {
 	/* netlink */
 	"bind",
 	/* uverbs files of the guest's processes, sysfs */
-	"openat", "close", "fcntl", "fstat", "fstatfs", "newfstatat", "statx", "lseek", "pread64",
+	"openat", "close", "fstat", "fstatfs", "newfstatat", "statx", "lseek", "pread64",
 	"dup", "unlink", "unlinkat",
 	/* guest memory, malloc */
 	"munmap", "mremap", "madvise", "brk", "memfd_create", "ftruncate", "fallocate",
 	/* threads, time, the end */
 	"futex", "sched_yield", "sched_getaffinity", "nanosleep", "clock_nanosleep", "clock_gettime",
 	"gettimeofday", "getrandom", "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid",
-	"uname", "sysinfo", "prlimit64", "getrlimit", "rseq", "set_robust_list", "rt_sigaction",
+	"uname", "sysinfo", "getrlimit", "rseq", "set_robust_list", "rt_sigaction",
 	"rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "exit", "exit_group",
 };
 /* clang-format on */
@@ -74,6 +83,13 @@ static const struct rule rules[] = {
 	ONE_ARG("ioctl", 1, UINT32_MAX, HYV_WINDOW_MAP),
 	ONE_ARG("ioctl", 1, UINT32_MAX, HYV_WINDOW_UNMAP),
 	ONE_ARG("ioctl", 1, UINT32_MAX, SIOCOUTQ), /* vu_window.c's, of QEMU's socket */
+	ONE_ARG("fcntl", 1, UINT32_MAX, F_GETFD), /* no locks (own_id()'s), no signals to others */
+	ONE_ARG("fcntl", 1, UINT32_MAX, F_SETFD),
+	ONE_ARG("fcntl", 1, UINT32_MAX, F_GETFL),
+	ONE_ARG("fcntl", 1, UINT32_MAX, F_SETFL),
+	ONE_ARG("fcntl", 1, UINT32_MAX, F_DUPFD_CLOEXEC),
+	ONE_ARG("fcntl", 1, UINT32_MAX, F_ADD_SEALS), /* the journal's */
+	ONE_ARG("prlimit64", 0, UINT32_MAX, 0), /* its own */
 	ONE_ARG("mmap", 2, PROT_EXEC, 0),
 	ONE_ARG("mprotect", 2, PROT_EXEC, 0),
 	SOCKET(AF_UNIX, 0, 0), /* the journal's */
@@ -81,15 +97,45 @@ static const struct rule rules[] = {
 	SOCKET(AF_NETLINK, UINT32_MAX, NETLINK_ROUTE), /* and for its addresses */
 };
 
+/* Return: an id that no other hyvd of this host has until this one ends, or a negative errno */
+static int own_id(void)
+{
+	struct flock id = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	int fd;
+
+	if (mkdir(IDS_DIR, 0755) && errno != EEXIST)
+		return -errno;
+	fd = open(IDS_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	for (; id.l_start < NUM_IDS; id.l_start++)
+		if (!fcntl(fd, F_SETLK, &id))
+			return FIRST_ID + (int)id.l_start; /* as long as the file is open */
+	close(fd);
+	return -EUSERS;
+}
+
+/* from root to a user and group that own nothing. Return: 0 or a negative errno */
+static int leave_root(void)
+{
+	int id = own_id();
+
+	if (id < 0)
+		return id;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) ||
+	    setresgid((gid_t)id, (gid_t)id, (gid_t)id) ||
+	    setresuid((uid_t)id, (uid_t)id, (uid_t)id))
+		return -errno;
+	return 0;
+}
+
 int sandbox_drop(void)
 {
 	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
-	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	unsigned int i;
+	int ret;
 
-	/* CAP_IPC_LOCK's work; the VM's limit of registered pages is the limit */
-	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
 	for (i = 0; i < 64; i++)
@@ -97,7 +143,11 @@ int sandbox_drop(void)
 			prctl(PR_CAPBSET_DROP, i, 0, 0,
 			      0); /* root's alone, others have none to lose */
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capget, &hdr, caps))
+	ret = geteuid() ? 0 : leave_root();
+	if (ret)
+		return ret;
+	/* from those of the same user, where it was not root's: no tracing, nothing of it in /proc */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || syscall(SYS_capget, &hdr, caps))
 		return -errno;
 	for (i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
 		caps[i].permitted &= i ? 0 : KEPT_CAPABILITIES;

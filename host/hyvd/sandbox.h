@@ -4,10 +4,12 @@
 #define HYVD_SANDBOX_H
 
 /**
- * sandbox_drop() - give up capabilities, and new ones for good
+ * sandbox_drop() - give up capabilities, and new ones for good; where hyvd is root, become a user
+ * that no other hyvd, and nothing else, is
  *
- * Before there are threads, which would keep theirs, and before rdma_cm is opened, which wants the
- * credentials that opened it ever after. Return: 0 or a negative errno.
+ * After sockets are made and the window is opened, which root alone may; before there are threads,
+ * which would keep their rights, and before rdma_cm is opened, which wants the credentials that
+ * opened it ever after. Return: 0 or a negative errno.
  */
 int sandbox_drop(void);
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* sandbox.c: what a process in it can do, and what ends it. Each case is a process of its own. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -71,6 +74,10 @@ static int harmless(void)
 	signal(SIGUSR1, SIG_IGN);
 	if (pthread_kill(pthread_self(), SIGUSR1))
 		return 2;
+	fd = fcntl(1, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0 || fcntl(fd, F_SETFD, fcntl(fd, F_GETFD)) ||
+	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL)))
+		return 3;
 	return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
 }
 
@@ -132,7 +139,25 @@ static int terminal(void)
 
 static int signal_others(void)
 {
-	return (int)syscall(SYS_tgkill, getppid(), getppid(), 0);
+	return (int)syscall(SYS_tgkill, 1, 1, 0);
+}
+
+/* of a file, own_id()'s for example, of which others have other parts */
+static int lock(void)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fcntl(0, F_SETLK, &all);
+}
+
+static int let_files_signal_others(void)
+{
+	return fcntl(0, F_SETOWN, 1);
+}
+
+static int limit_others(void)
+{
+	return (int)syscall(SYS_prlimit64, 1, RLIMIT_CPU, NULL, NULL);
 }
 
 static void what_hyvd_does_is_allowed(void **state)
@@ -158,6 +183,9 @@ static void a_forbidden_system_call_ends_it(void **state)
 	ends(data_to_code);
 	ends(terminal);
 	ends(signal_others);
+	ends(lock);
+	ends(let_files_signal_others);
+	ends(limit_others);
 }
 
 static int go_pipe[2];
@@ -194,6 +222,8 @@ static void threads_that_were_there_before_are_in_it(void **state)
 	close(go_pipe[1]);
 }
 
+static bool was_root;
+
 /* Return: the exit code of a process that dropped its rights and then looks at them */
 static int look(void)
 {
@@ -210,8 +240,12 @@ static int look(void)
 		return 3;
 	if (caps[0].inheritable || caps[1].inheritable)
 		return 4;
-	if (!geteuid() && prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0)
+	if (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 1 && was_root)
 		return 5;
+	if (was_root && caps[0].effective != kept)
+		return 6;
+	if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return 7;
 	return 0;
 }
 
@@ -221,10 +255,91 @@ static void capabilities_are_gone(void **state)
 	pid_t pid = fork();
 
 	(void)state;
-	if (!pid)
+	if (!pid) {
+		was_root = !geteuid();
 		_exit(sandbox_drop() ? 99 : look());
+	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+}
+
+/** struct other - a process that has dropped its rights, and waits */
+struct other {
+	pid_t pid;
+	uid_t ids[6]; /* of users and groups: real, effective, saved */
+	int num_groups;
+};
+
+static struct other start_other(void)
+{
+	struct other other;
+	int fds[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		if (sandbox_drop() || getresuid(&other.ids[0], &other.ids[1], &other.ids[2]) ||
+		    getresgid(&other.ids[3], &other.ids[4], &other.ids[5]))
+			_exit(99);
+		other.num_groups = getgroups(0, NULL);
+		if (write(fds[1], &other, sizeof(other)) == sizeof(other))
+			pause();
+		_exit(1);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &other, sizeof(other)), sizeof(other));
+	close(fds[0]);
+	other.pid = pid;
+	return other;
+}
+
+static void end_other(const struct other *other)
+{
+	kill(other->pid, SIGKILL);
+	waitpid(other->pid, NULL, 0);
+}
+
+static pid_t victim;
+
+static int opens(const char *format)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), format, victim);
+	return open(path, O_RDONLY) >= 0 || errno != EACCES;
+}
+
+/* Return: 0 when nothing of @victim or root can be read */
+static int spy(void)
+{
+	return opens("/proc/%d/mem") || opens("/proc/%d/maps") || opens("/proc/%d/environ") ||
+	       opens("/run/hyv/ids") || opens("/etc/shadow");
+}
+
+static void root_becomes_a_user_that_no_other_is(void **state)
+{
+	struct other a, b;
+	int i;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	a = start_other();
+	b = start_other();
+	assert_int_not_equal(a.ids[0], b.ids[0]);
+	for (i = 0; i < 6; i++) {
+		assert_in_range(a.ids[i], 0x7f000000, 0x7f00ffff);
+		assert_int_equal(a.ids[i], a.ids[0]);
+		assert_int_equal(b.ids[i], b.ids[0]);
+	}
+	assert_int_equal(a.num_groups, 0);
+	victim = a.pid;
+	assert_int_equal(in_sandbox(spy), 0);
+	victim = getpid();
+	assert_int_equal(in_sandbox(spy), 0);
+	end_other(&a);
+	end_other(&b);
 }
 
 int main(void)
@@ -234,6 +349,7 @@ int main(void)
 		cmocka_unit_test(a_forbidden_system_call_ends_it),
 		cmocka_unit_test(threads_that_were_there_before_are_in_it),
 		cmocka_unit_test(capabilities_are_gone),
+		cmocka_unit_test(root_becomes_a_user_that_no_other_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
