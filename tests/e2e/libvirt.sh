@@ -2,9 +2,10 @@
 # shellcheck shell=bash
 # Proves that a VM of libvirt's has RDMA: the domain of packaging/libvirt/hyv.xml, with a disk and a kernel of the lab's instead of its own,
 # is defined and started by virsh; it connects by address, with the host and the other way; after hyvd's death its device is plugged again by
-# virsh, with the commands that 'hyvctl recover --dry-run' prints, as the operator's guide says.
-# The lab's host has no systemd, a read-only root and no AppArmor profiles, so libvirtd is started by hand and told so.
-# lab: --guests 0 --timeout 1800 --packages libvirt-daemon,libvirt-daemon-driver-qemu,libvirt-clients
+# virsh, with the commands that 'hyvctl recover --dry-run' prints, as the operator's guide says. And that a QEMU in the AppArmor profile that
+# libvirt makes for a VM may connect to hyvd's sockets for QEMU, since the package says so, and to no others.
+# The lab's host has no systemd and a read-only root, so libvirtd is started by hand, and told to confine nothing.
+# lab: --guests 0 --timeout 1800 --packages libvirt-daemon,libvirt-daemon-driver-qemu,libvirt-clients,apparmor
 . /hyv/tests/e2e/common.bash
 
 export LIBVIRT_DEFAULT_URI=qemu:///system
@@ -94,6 +95,36 @@ recovered_by_virsh() {
 }
 device_gone() { not guest 1 test -e /sys/class/infiniband/hyv0; }
 
+# profile: libvirt's for a VM, by the name of vm1, with the package's rule in it
+profile() {
+	mountpoint -q /sys/kernel/security || mount -t securityfs securityfs /sys/kernel/security || return
+	mkdir -p "$RUN/apparmor.d" && cp -a /etc/apparmor.d/. "$RUN/apparmor.d" &&
+		dpkg-deb --fsys-tarfile /hyv/deb/hyvd_*.deb | tar -x -C "$RUN/apparmor.d" --strip-components=3 ./etc/apparmor.d &&
+		sed 's/LIBVIRT_TEMPLATE/vm1/' /etc/apparmor.d/libvirt/TEMPLATE.qemu | apparmor_parser --base "$RUN/apparmor.d" --skip-cache --replace
+}
+# qemu_connects SOCKET [CMD...]: QEMU, run by CMD, connects to it
+qemu_connects() {
+	local path=$1
+	shift
+	echo quit | "$@" qemu-system-x86_64 -machine none -nodefaults -display none -monitor stdio -chardev "socket,id=c,path=$path"
+}
+confined() {
+	local name code=0
+	mkdir -p /run/hyv
+	for name in x.sock x.ctl; do socat "UNIX-LISTEN:/run/hyv/$name,fork" /dev/null & echo $! >"$RUN/$name.pid"; done
+	wait_for 20 eval '[[ -S /run/hyv/x.sock && -S /run/hyv/x.ctl ]]' &&
+		qemu_connects /run/hyv/x.ctl && qemu_connects /run/hyv/x.sock aa-exec -p vm1 -- &&
+		not qemu_connects /run/hyv/x.ctl aa-exec -p vm1 -- >"$RUN/refused" 2>&1 && says "$RUN/refused" 'x.ctl.*Permission denied' || code=$?
+	for name in x.sock x.ctl; do kill_of $name; done
+	return $code
+}
+
+if [[ $(</sys/module/apparmor/parameters/enabled) == Y ]]; then
+	check "AppArmor takes libvirt's profile with the package's rule" profile	# 'make deb' comes first
+	check "in it QEMU may connect to hyvd, and not to what is for hyvctl" confined
+else
+	skip "QEMU in libvirt's AppArmor profile" "this kernel has no AppArmor"
+fi
 check "the host's device" native_device || exit 1
 check "the domain is valid" virt-xml-validate /hyv/libvirt/hyv.xml domain
 check "libvirtd is up" libvirtd_up || exit 1

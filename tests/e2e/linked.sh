@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Proves that two guests talk over a link: each has another rxe device, the two devices are in two network namespaces joined by a veth
-# pair, and the packets are counted on it.
+# Proves that two guests talk over a link, and connect: each has another rxe device, the two devices are in two network namespaces joined by
+# a veth pair, and the packets are counted on it. The hyvd of each is in its device's namespace, as docs/OPERATOR.md tells for VMs of one tenant.
 #
 #   guest 1 -- rxe1 -- v1 [ns1] ====== [ns2] v2 -- rxe2 -- guest 2
 #
@@ -19,13 +19,16 @@ topology() {
 	modprobe -a veth rdma_rxe ib_uverbs && load_window || return
 	ip link add v1 type veth peer name v2 || return
 	for n in 1 2; do
-		ip netns add ns$n && ip link set v$n netns ns$n && ip -n ns$n addr add 10.9.1.$n/24 dev v$n &&
+		ip netns add ns$n && ip link set v$n netns ns$n && ip -n ns$n addr add "$(rdma_ip $n)/24" dev v$n &&
 			ip -n ns$n link set v$n up && ip netns exec ns$n rdma link add rxe$n type rxe netdev v$n || return
 	done
 }
 start() {
 	local n
-	for n in 1 2; do hyvd_start $n rxe$n && vm_start $n || return; done
+	for n in 1 2; do
+		printf '#!/bin/sh\nexec ip netns exec ns%s hyvd "$@"\n' $n >"$RUN/in-ns$n" && chmod +x "$RUN/in-ns$n" &&
+			HYVD=$RUN/in-ns$n hyvd_start $n rxe$n -- --address "$(rdma_ip $n)" && vm_start $n || return
+	done
 	for n in 1 2; do vm_wait $n && guest_hyv_up $n || return; done
 }
 packets() { ip -n ns1 -s -j link show v1 | python3 -c 'import json, sys; s = json.load(sys.stdin)[0]["stats64"]; print(s["tx"]["packets"] + s["rx"]["packets"])'; }
@@ -44,6 +47,10 @@ mkdir -p /run/netns
 check "two rxe devices on a veth pair" topology || exit 1
 check "two guests, one on each" start || exit 1
 baseline_save
+check "each hyvd is in the namespace of its netdev" equal "$(ip netns pids ns1) $(ip netns pids ns2)" "$(hyvd_pid 1) $(hyvd_pid 2)"
+for to in 1 2; do
+	check "guest $((3 - to)) connects to guest $to" travels 10000 connect $to $((3 - to)) rping -s -a "$(rdma_ip $to)" -C 50 -S 1000 -V -- rping -c -a "$(rdma_ip $to)" -C 50 -S 1000 -V
+done
 for size in 1 4096 ${LONG:+65536 1048576}; do
 	n=$((size > 65536 ? 20 : 200))
 	check "1 2: ibv_rc_pingpong -s $size -c" travels $((2 * n * size)) pair 1 2 ibv_rc_pingpong -s $size -n $n -c

@@ -2,8 +2,9 @@
 # shellcheck shell=bash
 # Proves that the packages and the operator's guide are all that an operator needs: on a host and in a guest that systemd runs, packages are
 # installed, a VM is configured and started, and RDMA works, by the guide's own commands, which are taken from the installed guide. Errors of
-# a configuration are in the journal; devices and addresses come and go; a VM's hyvd starts and ends beside another's; a VM gets its device back
-# after a death, and after a reboot has it by itself; what was installed can be removed.
+# a configuration are in the journal; devices and addresses come and go; a VM's hyvd starts and ends beside another's, of which it knows nothing,
+# and is ended when it makes a system call that it must not; a VM gets its device back after that, and after a reboot has it by itself; what was
+# installed can be removed.
 #
 # The guest's module is not built in an emulated guest, which would take very long, but taken from where 'make deb' had DKMS build it; with
 # HYV_LONG it is built there. Modules that no part of this uses are hidden from depmod, which reads them all.
@@ -81,6 +82,39 @@ second_vm() {
 		hyvctl list | grep '^vm2 '
 }
 
+# alone VM: its hyvd, all threads, is in the sandbox, a user of its own, and process 1 of its PID namespace
+alone() {
+	local task
+	for task in /proc/"$(pid_of_vm "$1")"/task/*/status; do
+		cat "$task"
+		[[ $(grep -Ec -e '^NoNewPrivs:\s1$' -e '^Seccomp:\s2$' -e '^Cap(Eff|Prm):\s0000000000000400$' -e '^[UG]id:(\s2130[0-9]{6}){4}$' -e '^Groups:\s*$' \
+			-e '^NStgid:\s[0-9]+\s1$' "$task") == 8 ]] || return
+	done
+}
+# as_hyvd VM CMD...: what a process that is in the VM's hyvd's namespaces, with its ids, can do, even without the filter of system calls
+as_hyvd() {
+	local id pid
+	pid=$(pid_of_vm "$1")
+	id=$(awk '/^Uid:/ {print $2}' "/proc/$pid/status")
+	shift
+	nsenter --target "$pid" --mount --pid setpriv --reuid "$id" --regid "$id" --clear-groups "$@"
+}
+strangers() {
+	local path
+	not equal "$(awk '/^Uid:/' "/proc/$(pid_of_vm vm1)/status")" "$(awk '/^Uid:/' "/proc/$(pid_of_vm vm2)/status")" || return
+	as_hyvd vm2 find /proc -maxdepth 1 -name '[0-9]*' -printf '%f\n' >"$RUN/seen" || return
+	equal "$(grep -Fxc "$(pid_of_vm vm1)" "$RUN/seen") $(wc -l <"$RUN/seen")" "0 2" || return	# itself and find
+	for path in /etc/shadow /dev/hyv_window /dev/kvm /run/hyv/ids /run/hyv/vm1.sock /run/hyv/vm1.ctl /proc/1/mem; do
+		[[ -e $path ]] && not as_hyvd vm2 test -r "$path" -o -w "$path" || { echo "$path is for it"; return 1; }
+	done
+	as_hyvd vm2 test -w /dev/infiniband/uverbs0 && not as_hyvd vm2 touch /run/hyv/vm3.sock
+}
+# taken_over: vm1's hyvd makes a system call that it must not: socket(AF_INET, SOCK_STREAM)
+taken_over() {
+	inject_syscall "$(pid_of_vm vm1)" 41 2 1 && wait_for 30 systemctl is-failed hyvd@vm1 &&
+		equal "$(systemctl show -P ExecMainStatus hyvd@vm1)" "$(kill -l SYS)" && not compgen -G '/run/hyv/vm1.*'
+}
+
 # the guide's QEMU, as a guest of the lab
 vm1() {
 	local command
@@ -124,6 +158,7 @@ check "the host's interface" eval 'ip link add eth1 type dummy && ip address add
 check "the packages have a guide" the_guide || exit 1	# 'make deb' comes first
 check "the host's packages are installed" guided host '^apt install ./hyvd'
 check "DKMS has built the module" guided host '^modprobe hyv_window'
+check "its device is root's alone" equal "$(stat -c %a:%U:%F /dev/hyv_window)" "600:root:character special file"
 check "the next boot loads it, too" eval 'rmmod hyv_window && systemctl restart systemd-modules-load && wait_for 20 test -c /dev/hyv_window'
 check "the RDMA device is made" guided host '^rdma link add' || exit 1
 check "its modules are there" wait_for 60 systemctl is-active rdma-hw.target
@@ -137,6 +172,9 @@ check "the guide's QEMU starts" vm1 || exit 1
 
 check "a wrong configuration is refused, all its errors are in the journal" wrong_configuration
 check "one that is right starts another hyvd" second_vm
+check "each hyvd is in the sandbox, by itself" eval 'alone vm1 && alone vm2'
+check "and has nothing of the other's, nor of the host's" strangers
+check "hyvctl knows its process" eval 'hyvctl list | grep "^vm1 *$(pid_of_vm vm1) "'
 check "the journal tells VM and device" eval 'journal HYV_VM=vm1 && journal HYV_VM=vm1 HYV_DEVICE=rxe0 && not journal HYV_VM=vm9'
 VM1=$(pid_of_vm vm1)
 check "new packages end no hyvd" eval 'apt install --reinstall /hyv/deb/hyvd_*.deb && equal "$(pid_of_vm vm1)" "$VM1"'
@@ -200,7 +238,8 @@ for _ in 1 2 3; do check "hyvd of another VM is started anew" systemctl restart 
 check "the guest's hyvd has not been touched" equal "$(pid_of_vm vm1)" "$VM1"
 check "and its traffic goes on" goes_on "$RUN/traffic-1"
 VM2=$(pid_of_vm vm2)
-check "hyvd dies" systemctl kill -s KILL hyvd@vm1
+expect_log 'audit: type=1326 .*comm="hyvd".*sig=31' "hyvd is made to break the sandbox's rules"
+check "a system call that no verb needs ends hyvd" taken_over
 check "the traffic's end is orderly" guest_traffic_ends 1
 check "a new hyvd is started" guided host '^systemctl restart hyvd@vm1'
 check "the device is plugged again" guided host '^hyvctl recover vm1 --qmp'
@@ -212,6 +251,7 @@ save_dmesg 1
 timeout 20 lab-agent run vsock:11 systemctl poweroff </dev/null
 check "the guest shuts down" wait_for 120 gone "$(qemu_pid 1)" && rm -f "$RUN/qemu-1.pid"
 check "its hyvd ends in order" wait_for 20 eval '[[ $(systemctl show -P ActiveState hyvd@vm1) == inactive ]] && equal "$(systemctl show -P Result hyvd@vm1)" success'
+check "and its sockets went with it" not compgen -G '/run/hyv/vm1.*'
 check "no hyvd is left" guided host '^systemctl stop .hyvd@'
 check "nothing is left on the host" baseline_check 20
 check "the packages are removed" guided host '^apt purge'

@@ -547,12 +547,15 @@ static void prints(const char *text)
 static void hyvctl_prints_tables(void **state)
 {
 	struct fixture *f = *state;
+	char pid[32];
 
 	assert_int_equal(hyvctl(f, "list"), 0);
 	prints("vm1");
 	prints("rxe0,siw0\n");
 	f->siw.info.node_type = RDMA_NODE_RNIC;
 	assert_int_equal(hyvctl(f, "show vm1 --objects"), 0);
+	snprintf(pid, sizeof(pid), "vm1: pid %d,", getpid());
+	prints(pid);
 	prints("guest not connected");
 	prints("rxe0  0123:4567:89ab:cdef  fake            yes\n");
 	prints("siw0  0000:0000:0000:0000  fake            no\n");
