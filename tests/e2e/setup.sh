@@ -12,12 +12,10 @@ refused() {
 	[[ $code != 0 && $code != 124 ]] || { echo "exit code $code"; cat "$RUN/out"; return 1; }
 	says "$RUN/out" "$pattern"
 }
-# start N [OPTION...]: guest N, whose device need not work
-start() { vm_start "$@" && vm_wait "$1"; }
-# kernel_log N REGEX: the guest's module says it, and made no device
-kernel_log() {
-	not guest_hyv_up "$1" && guest "$1" dmesg >"$RUN/dmesg" && says "$RUN/dmesg" "$2"
-}
+# no_device N: guest N's module, which probes when it is loaded, makes none
+no_device() { guest "$1" insmod "/hyv/$HYV_GUEST_KERNEL/virtio_hyv.ko" && not guest "$1" test -e /sys/class/infiniband/hyv0; }
+# kernel_log N REGEX: it says so
+kernel_log() { guest "$1" dmesg >"$RUN/dmesg" && says "$RUN/dmesg" "$2"; }
 
 rxe_up rxe0
 rmmod hyv_window 2>/dev/null
@@ -30,23 +28,17 @@ check "a provider without a descriptor" refused 'descriptor' hyvd_efa --socket "
 check "a directory that is not there" refused 'directory' hyvd --socket /nowhere/x.sock --device rxe0
 
 hyvd_start 1 rxe0
-check "guest memory not shared: the guest starts" start 1 --mem-options share=off
-check "guest memory not shared: there is no device" not guest_hyv_up 1
+vm_start 1 --mem-options share=off
+hyvd_start 2 rxe0
+vm_start 2 --no-hyv -- -chardev "socket,id=c,path=$RUN/2.sock" -device vhost-user-fs-pci,chardev=c,tag=none
+HYVD=hyvd_v2 hyvd_start 3 rxe0
+vm_start 3
+check "guest memory not shared: the guest starts" vm_wait 1
+check "guest memory not shared: there is no device" no_device 1
 check "guest memory not shared: hyvd says so" wait_for 10 says "$RUN/hyvd-1.log" 'share=on'
-vm_stop 1
-hyvd_kill 1
-
-: >"$RUN/hyvd-1.log"
-hyvd_start 1 rxe0
-check "QEMU without the shared-memory feature: the guest starts" start 1 --no-hyv -- \
-	-chardev "socket,id=c,path=$RUN/1.sock" -device vhost-user-fs-pci,chardev=c,tag=none
-check "QEMU without the shared-memory feature: hyvd says so" wait_for 10 says "$RUN/hyvd-1.log" 'QEMU.*11\.1|vhost-user-test-device'
-vm_stop 1
-hyvd_kill 1
-
-hyvd_v2 --socket "$RUN/1.sock" --device rxe0 >"$RUN/hyvd-1.log" 2>&1 &
-echo $! >"$RUN/hyvd-1.pid"
-wait_for 20 test -S "$RUN/1.sock"
-check "another protocol version: the guest starts" start 1
-check "another protocol version: the module says both" kernel_log 1 'version 2.*version 1|version 1.*version 2'
-vm_stop 1
+check "QEMU without the shared-memory feature: the guest starts" vm_wait 2
+check "QEMU without the shared-memory feature: hyvd says so" wait_for 10 says "$RUN/hyvd-2.log" 'QEMU.*11\.1|vhost-user-test-device'
+check "another protocol version: the guest starts" vm_wait 3
+check "another protocol version: there is no device" no_device 3
+check "another protocol version: the module says both" kernel_log 3 'version 2.*version 1|version 1.*version 2'
+for n in 1 2 3; do vm_stop $n; done
