@@ -41,7 +41,7 @@ check-cm:
 	tests/check cm
 
 parity:
-	HYV_LONG=1 lab/run tests/e2e/parity.sh tests/e2e/parity_siw.sh; code=$$?; grep -h '^parity ' out/lab/parity*/output; exit $$code
+	HYV_LONG=1 lab/run tests/e2e/parity*.sh; code=$$?; grep -h '^parity ' out/lab/parity*/output; exit $$code
 
 bench:
 	tests/bench/run
