@@ -8,9 +8,11 @@
  * the last that uses it is done; then hyvd's own context is closed, and with that the device.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "cmd.h"
 #include "context.h"
 #include "event.h"
@@ -34,6 +36,26 @@ static int report_missing(const char *name, int err, const char *known)
 	return err;
 }
 
+/* Return: @err, after a message */
+static int report_closed(const struct device *dev, int err)
+{
+	log_err("cannot open %s for RDMA device '%s': %s%s", dev->uverbs_path, dev->name,
+		strerror(-err),
+		err == -EACCES ? ": it has to be for all users (0666), as the kernel makes it" :
+				 "");
+	return err;
+}
+
+int device_check(const struct device *dev)
+{
+	int fd = open(dev->uverbs_path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return report_closed(dev, -errno);
+	close(fd);
+	return 0;
+}
+
 /* the number of completion vectors is told when a context is opened */
 static int open_own_context(struct vm *vm, struct device *dev)
 {
@@ -41,12 +63,7 @@ static int open_own_context(struct vm *vm, struct device *dev)
 	const struct udata udata = { .out = answer, .out_len = dev->provider->context_out };
 	int ret = context_open(vm, dev, &udata, &dev->own);
 
-	if (ret) {
-		log_err("cannot open %s for RDMA device '%s': %s", dev->uverbs_path, dev->name,
-			strerror(-ret));
-		return ret;
-	}
-	return event_watch(vm->event, dev->own);
+	return ret ? report_closed(dev, ret) : event_watch(vm->event, dev->own);
 }
 
 int device_open(struct vm *vm, const char *name, struct device **out)

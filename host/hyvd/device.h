@@ -71,6 +71,13 @@ static inline bool device_is_iwarp(const struct device *dev)
 int device_open(struct vm *vm, const char *name, struct device **out);
 
 /**
+ * device_check() - whether the user that hyvd is by now may open a device for the guest's processes
+ *
+ * Return: 0, or a negative errno after a message that says what is wrong and what to do.
+ */
+int device_check(const struct device *dev);
+
+/**
  * device_plug() - put a device into a slot, which has the caller's reference from now on
  *
  * Event loop. Return: 0, or a negative errno after a message.

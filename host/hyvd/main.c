@@ -75,7 +75,7 @@ static int listen_on(const char *path, mode_t mode)
 	return fd;
 }
 
-/* root's right to do so is gone later, as is CAP_IPC_LOCK, which counts no locked memory */
+/* root may raise them; the user that hyvd becomes may not, and has no CAP_IPC_LOCK, which would go without */
 static void raise_limits(bool sandbox)
 {
 	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
@@ -141,18 +141,26 @@ static const struct vu_dev_ops vu_ops = {
 	.disconnect = on_disconnect,
 };
 
-static int add_signals(struct vm *vm)
+static const int signals[] = { SIGINT, SIGTERM };
+
+/* early: as the first process of a PID namespace it would never see those that come before they are waited for */
+static void block_signals(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM };
 	sigset_t set;
 	size_t i;
-	int ret;
 
 	sigemptyset(&set);
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+static int add_signals(struct vm *vm)
+{
+	size_t i;
+	int ret;
+
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		ret = sd_event_add_signal(vm->loop, NULL, signals[i], on_signal, vm);
 		if (ret < 0)
@@ -221,23 +229,6 @@ static int vm_equip(struct vm *vm, const struct options *opt)
 	return ret ? ret : err;
 }
 
-/* for guests' processes, later, by a hyvd that is not root. Return: 0 or a negative errno */
-static int check_devices(const struct vm *vm, unsigned int num_devices)
-{
-	unsigned int i;
-	int ret;
-
-	for (i = 0; i < num_devices; i++) {
-		if (!access(vm->devices[i]->uverbs_path, R_OK | W_OK))
-			continue;
-		ret = -errno;
-		log_err("%s: %s: it has to be for all users (0666), as the kernel makes it",
-			vm->devices[i]->uverbs_path, strerror(-ret));
-		return ret;
-	}
-	return 0;
-}
-
 /* Return: 0 or a negative errno */
 static int vm_connect(struct vm *vm, const struct options *opt)
 {
@@ -250,6 +241,7 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 		.config_len = sizeof(config),
 		.window_size = opt->window_size,
 	};
+	unsigned int i;
 	int ret;
 
 	vm->window_size = opt->window_size;
@@ -266,10 +258,12 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 		return setup.listen_fd;
 	ret = opt->sandbox ? sandbox_drop() : 0;
 	if (ret) {
-		log_err("cannot give up rights: %s: --no-sandbox goes without", strerror(-ret));
+		log_err("cannot become a user of its own, with no rights: %s: start it as one that is not root; --no-sandbox goes without",
+			strerror(-ret));
 		return ret;
 	}
-	ret = check_devices(vm, opt->num_devices);
+	for (i = 0; i < opt->num_devices && !ret; i++)
+		ret = device_check(vm->devices[i]);
 	if (ret)
 		return ret;
 	vm->pool = pool_create(POOL_THREADS);
@@ -407,6 +401,8 @@ int main(int argc, char **argv)
 	bool is_wrong;
 	int ret;
 
+	block_signals();
+	close_range(3, ~0u, 0); /* nothing of who started it for who takes it over */
 	is_wrong = options_parse(&opt, argc, argv);
 	if (!is_wrong && !opt.check)
 		lay_out_anew(argv);
@@ -441,7 +437,7 @@ int main(int argc, char **argv)
 		sd_notify(0, "READY=1");
 		ret = run(&vm);
 		session_end(&vm);
-		unlink(opt.socket); /* where that is the directory's, hyvd@.service does it */
+		unlink(opt.socket); /* a hyvd that was root may not; the next one replaces it */
 	}
 	if (vm.control)
 		unlink(opt.control);

@@ -14,13 +14,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -35,8 +38,8 @@
 /* nobody's: no system user, and beyond what is given to domains' users, containers and systemd's own */
 #define FIRST_ID 0x7f000000
 #define NUM_IDS	 65536
-#define IDS_DIR	 "/run/hyv"
-#define IDS_FILE IDS_DIR "/ids" /* a byte for each, which is locked by the hyvd that has it */
+#define RUN_DIR	 "/run/hyv"
+#define IDS_DIR	 RUN_DIR "/ids" /* a file for each, which is locked by the hyvd that has it */
 
 /* what of the guest may listen below port 1024; nothing else needs any */
 #define KEPT_CAPABILITIES (1u << CAP_NET_BIND_SERVICE)
@@ -52,7 +55,7 @@ static const char *const allowed[] = {
 	/* netlink */
 	"bind",
 	/* uverbs files of the guest's processes, sysfs */
-	"openat", "close", "fstat", "fstatfs", "newfstatat", "statx", "lseek", "pread64",
+	"fstat", "fstatfs", "newfstatat", "statx", "lseek", "pread64",
 	"dup", "unlink", "unlinkat",
 	/* guest memory, malloc */
 	"munmap", "mremap", "madvise", "brk", "memfd_create", "ftruncate", "fallocate",
@@ -83,7 +86,8 @@ static const struct rule rules[] = {
 	ONE_ARG("ioctl", 1, UINT32_MAX, HYV_WINDOW_MAP),
 	ONE_ARG("ioctl", 1, UINT32_MAX, HYV_WINDOW_UNMAP),
 	ONE_ARG("ioctl", 1, UINT32_MAX, SIOCOUTQ), /* vu_window.c's, of QEMU's socket */
-	ONE_ARG("fcntl", 1, UINT32_MAX, F_GETFD), /* no locks (own_id()'s), no signals to others */
+	ONE_ARG("openat", 2, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), 0), /* no new files */
+	ONE_ARG("fcntl", 1, UINT32_MAX, F_GETFD), /* no locks, no signals to others */
 	ONE_ARG("fcntl", 1, UINT32_MAX, F_SETFD),
 	ONE_ARG("fcntl", 1, UINT32_MAX, F_GETFL),
 	ONE_ARG("fcntl", 1, UINT32_MAX, F_SETFL),
@@ -97,21 +101,30 @@ static const struct rule rules[] = {
 	SOCKET(AF_NETLINK, UINT32_MAX, NETLINK_ROUTE), /* and for its addresses */
 };
 
+static int id_fd = INT_MAX; /* own_id()'s file, if there is one */
+
 /* Return: an id that no other hyvd of this host has until this one ends, or a negative errno */
 static int own_id(void)
 {
-	struct flock id = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
-	int fd;
+	char path[sizeof(IDS_DIR) + 12];
+	int id, fd, ret;
 
-	if (mkdir(IDS_DIR, 0755) && errno != EEXIST)
+	if ((mkdir(RUN_DIR, 0755) && errno != EEXIST) || (mkdir(IDS_DIR, 0700) && errno != EEXIST))
 		return -errno;
-	fd = open(IDS_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	for (; id.l_start < NUM_IDS; id.l_start++)
-		if (!fcntl(fd, F_SETLK, &id))
-			return FIRST_ID + (int)id.l_start; /* as long as the file is open */
-	close(fd);
+	for (id = FIRST_ID; id < FIRST_ID + NUM_IDS; id++) {
+		snprintf(path, sizeof(path), IDS_DIR "/%d", id);
+		fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			return -errno;
+		if (!flock(fd, LOCK_EX | LOCK_NB)) {
+			id_fd = fd;
+			return id;
+		}
+		ret = -errno;
+		close(fd);
+		if (ret != -EWOULDBLOCK)
+			return ret;
+	}
 	return -EUSERS;
 }
 
@@ -146,7 +159,7 @@ int sandbox_drop(void)
 	ret = geteuid() ? 0 : leave_root();
 	if (ret)
 		return ret;
-	/* from those of the same user, where it was not root's: no tracing, nothing of it in /proc */
+	/* no tracing, /proc or core dumps by the same user's processes, which a hyvd not started as root has */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || syscall(SYS_capget, &hdr, caps))
 		return -errno;
 	for (i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
@@ -159,6 +172,7 @@ int sandbox_drop(void)
 
 static int add_rules(scmp_filter_ctx filter)
 {
+	uint64_t bit;
 	size_t i;
 	int nr, ret = 0;
 
@@ -173,6 +187,10 @@ static int add_rules(scmp_filter_ctx filter)
 			rules[i].third_mask ? 2 : 1,
 			SCMP_CMP(rules[i].arg, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value),
 			SCMP_A2(SCMP_CMP_MASKED_EQ, rules[i].third_mask, rules[i].third));
+	/* any file but own_id()'s: one whose number has another bit somewhere */
+	for (bit = 1; bit <= UINT32_MAX && !ret; bit <<= 1)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(close), 1,
+				       SCMP_A0(SCMP_CMP_MASKED_EQ, bit, ~(uint64_t)id_fd & bit));
 	/* abort(), and cm_connect.c's pthread_kill() */
 	return ret ? ret :
 		     seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,

@@ -2,6 +2,7 @@
 /* sandbox.c: what a process in it can do, and what ends it. Each case is a process of its own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <pthread.h>
@@ -28,22 +29,33 @@
 #include "netlink.h"
 #include "sandbox.h"
 
-/* Return: the wait status of a process in the sandbox that runs @act, whose result is its exit code */
-static int in_sandbox(int (*act)(void))
+/* Return: the wait status of a process that runs @act, whose result is its exit code */
+static int in_process(int (*act)(void))
 {
 	pid_t pid = fork();
 	int status;
 
-	if (!pid) {
-		struct rlimit no_core = { 0, 0 };
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		if (sandbox_drop() || sandbox_enter())
-			_exit(99);
+	if (!pid)
 		_exit(act());
-	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
+}
+
+static int (*inner_act)(void);
+
+static int enter_and_act(void)
+{
+	struct rlimit no_core = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	return sandbox_drop() || sandbox_enter() ? 99 : inner_act();
+}
+
+/* the same in the sandbox */
+static int in_sandbox(int (*act)(void))
+{
+	inner_act = act;
+	return in_process(enter_and_act);
 }
 
 static void ends(int (*act)(void))
@@ -74,6 +86,9 @@ static int harmless(void)
 	signal(SIGUSR1, SIG_IGN);
 	if (pthread_kill(pthread_self(), SIGUSR1))
 		return 2;
+	fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || close(fd) || !close(-1))
+		return 4;
 	fd = fcntl(1, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0 || fcntl(fd, F_SETFD, fcntl(fd, F_GETFD)) ||
 	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL)))
@@ -142,7 +157,6 @@ static int signal_others(void)
 	return (int)syscall(SYS_tgkill, 1, 1, 0);
 }
 
-/* of a file, own_id()'s for example, of which others have other parts */
 static int lock(void)
 {
 	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -153,6 +167,26 @@ static int lock(void)
 static int let_files_signal_others(void)
 {
 	return fcntl(0, F_SETOWN, 1);
+}
+
+static int new_file(void)
+{
+	return open("/dev/shm/hyv-test", O_CREAT | O_WRONLY, 0600);
+}
+
+static int file_without_a_name(void)
+{
+	return open("/dev/shm", O_TMPFILE | O_WRONLY, 0600);
+}
+
+/* with the one that makes its id its own */
+static int close_all(void)
+{
+	int fd;
+
+	for (fd = 3; fd < 1024; fd++)
+		close(fd);
+	return 0;
 }
 
 static int limit_others(void)
@@ -186,6 +220,10 @@ static void a_forbidden_system_call_ends_it(void **state)
 	ends(lock);
 	ends(let_files_signal_others);
 	ends(limit_others);
+	ends(new_file);
+	ends(file_without_a_name);
+	if (!geteuid())
+		ends(close_all);
 }
 
 static int go_pipe[2];
@@ -249,58 +287,64 @@ static int look(void)
 	return 0;
 }
 
-static void capabilities_are_gone(void **state)
+static int drop_and_look(void)
 {
-	int status;
-	pid_t pid = fork();
-
-	(void)state;
-	if (!pid) {
-		was_root = !geteuid();
-		_exit(sandbox_drop() ? 99 : look());
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	was_root = !geteuid();
+	return sandbox_drop() ? 99 : look();
 }
 
-/** struct other - a process that has dropped its rights, and waits */
+static void capabilities_are_gone(void **state)
+{
+	(void)state;
+	assert_int_equal(in_process(drop_and_look), 0);
+}
+
+/** struct other - a process that has dropped its rights, and waits for an end of file */
 struct other {
 	pid_t pid;
 	uid_t ids[6]; /* of users and groups: real, effective, saved */
 	int num_groups;
+	int end_fd;
 };
 
 static struct other start_other(void)
 {
 	struct other other;
-	int fds[2];
-	pid_t pid;
+	int told[2], end[2];
+	char none;
 
-	assert_int_equal(pipe(fds), 0);
-	pid = fork();
-	if (!pid) {
+	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe(end), 0);
+	other.pid = fork();
+	if (!other.pid) {
 		if (sandbox_drop() || getresuid(&other.ids[0], &other.ids[1], &other.ids[2]) ||
 		    getresgid(&other.ids[3], &other.ids[4], &other.ids[5]))
 			_exit(99);
 		other.num_groups = getgroups(0, NULL);
-		if (write(fds[1], &other, sizeof(other)) == sizeof(other))
-			pause();
-		_exit(1);
+		other.pid = getpid();
+		close(end[1]);
+		_exit(write(told[1], &other, sizeof(other)) != sizeof(other) ||
+		      read(end[0], &none, 1));
 	}
-	close(fds[1]);
-	assert_int_equal(read(fds[0], &other, sizeof(other)), sizeof(other));
-	close(fds[0]);
-	other.pid = pid;
+	close(told[1]);
+	close(end[0]);
+	assert_int_equal(read(told[0], &other, sizeof(other)), sizeof(other));
+	close(told[0]);
+	other.end_fd = end[1];
 	return other;
 }
 
 static void end_other(const struct other *other)
 {
-	kill(other->pid, SIGKILL);
-	waitpid(other->pid, NULL, 0);
+	int status;
+
+	close(other->end_fd);
+	assert_int_equal(waitpid(other->pid, &status, 0), other->pid);
+	assert_int_equal(status, 0);
 }
 
 static pid_t victim;
+static uid_t victims_id;
 
 static int opens(const char *format)
 {
@@ -315,6 +359,15 @@ static int spy(void)
 {
 	return opens("/proc/%d/mem") || opens("/proc/%d/maps") || opens("/proc/%d/environ") ||
 	       opens("/run/hyv/ids") || opens("/etc/shadow");
+}
+
+/* the same by one that has its id, but that only */
+static int twin(void)
+{
+	if (setgroups(0, NULL) || setresgid(victims_id, victims_id, victims_id) ||
+	    setresuid(victims_id, victims_id, victims_id))
+		return 98;
+	return opens("/proc/%d/mem") || opens("/proc/%d/maps") || opens("/proc/%d/environ");
 }
 
 static void root_becomes_a_user_that_no_other_is(void **state)
@@ -335,11 +388,13 @@ static void root_becomes_a_user_that_no_other_is(void **state)
 	}
 	assert_int_equal(a.num_groups, 0);
 	victim = a.pid;
+	victims_id = a.ids[0];
 	assert_int_equal(in_sandbox(spy), 0);
+	assert_int_equal(in_process(twin), 0);
 	victim = getpid();
 	assert_int_equal(in_sandbox(spy), 0);
+	end_other(&b); /* which has inherited what a waits for the end of */
 	end_other(&a);
-	end_other(&b);
 }
 
 int main(void)
