@@ -29,7 +29,8 @@ enum exit_code {
  * @vm: the VM's name, or with a '/' its control socket
  * @seconds: how long to wait for the answer
  * @request: taken over
- * @answer: out: for the caller to decref; its member "pid" is hyvd's
+ * @answer: out: for the caller to decref: hyvd's, and "pid", which is no word of hyvd's but what the
+ * kernel says of the socket
  *
  * Return: EXIT_OK, or another code after a message.
  */
@@ -37,11 +38,28 @@ enum exit_code client_ask(const char *dir, const char *vm, unsigned int seconds,
 			  json_t **answer);
 
 /**
- * client_list() - the VMs whose control sockets are in a directory, sorted
+ * client_ask_all() - the same request to each VM, by name
+ * @dir: where the control sockets are; one on which nobody listens is of no VM
+ * @request: taken over
+ * @answers: an array, to which each VM that answers adds as with client_ask(), with the "name" that
+ * commands know it by
  *
- * Return: how many; @names is for the caller to free, with each of its members.
+ * Return: EXIT_OK, or EXIT_NO_VM, after a message, when one did not answer.
  */
-size_t client_list(const char *dir, char ***names);
+enum exit_code client_ask_all(const char *dir, json_t *request, json_t *answers);
+
+/**
+ * printable() - let no text of others command a terminal: '?' for all that is not printable ASCII
+ *
+ * Return: @text
+ */
+char *printable(char *text);
+
+/* of JSON for standard output, in which hyvd's words may be, too */
+#define PRINTABLE_JSON JSON_ENSURE_ASCII
+
+/* more than hyvd has; their bounds are powers of two, of 64 bits */
+#define MAX_BUCKETS 64
 
 /** print_list() - a table of the answers to "show" in an array */
 void print_list(const json_t *vms);

@@ -32,7 +32,7 @@ struct options {
 
 static void print_json(const json_t *json)
 {
-	json_dumpf(json, stdout, JSON_INDENT(2));
+	json_dumpf(json, stdout, PRINTABLE_JSON | JSON_INDENT(2));
 	putchar('\n');
 }
 
@@ -41,32 +41,10 @@ static json_t *request(const char *cmd)
 	return json_pack("{s:s}", "cmd", cmd);
 }
 
-/* one answer per VM that answers. Return: EXIT_OK or EXIT_NO_VM, after a message, when one did not */
-static enum exit_code ask_all(const struct options *opt, const char *cmd, json_t *answers)
-{
-	enum exit_code code = EXIT_OK;
-	json_t *answer;
-	char **names;
-	size_t n = client_list(opt->dir, &names), i;
-
-	for (i = 0; i < n; i++) {
-		if (client_ask(opt->dir, names[i], PROMPTLY, request(cmd), &answer) == EXIT_OK) {
-			/* under the name that commands know it by */
-			json_object_set_new(answer, "name", json_string(names[i]));
-			json_array_append_new(answers, answer);
-		} else {
-			code = EXIT_NO_VM;
-		}
-		free(names[i]);
-	}
-	free(names);
-	return code;
-}
-
 static enum exit_code list(const struct options *opt)
 {
 	json_t *answers = json_array();
-	enum exit_code code = ask_all(opt, "show", answers);
+	enum exit_code code = client_ask_all(opt->dir, request("show"), answers);
 
 	if (opt->json)
 		print_json(answers);
@@ -208,7 +186,7 @@ static enum exit_code watch(const struct options *opt)
 			code = client_ask(opt->dir, vm, PROMPTLY, request("stats"), &now);
 		if (!code && opt->json) {
 			json_object_set(show, "ops", json_object_get(now, "ops"));
-			json_dumpf(show, stdout, JSON_COMPACT);
+			json_dumpf(show, stdout, PRINTABLE_JSON | JSON_COMPACT);
 			putchar('\n');
 		} else if (!code) {
 			if (isatty(STDOUT_FILENO))
@@ -256,10 +234,11 @@ static enum exit_code write_file(const char *path, const json_t *shows, const js
 static enum exit_code metrics(const struct options *opt)
 {
 	json_t *shows = json_array(), *all = json_array();
-	enum exit_code code = ask_all(opt, "show", shows), written = EXIT_OK;
+	enum exit_code code = client_ask_all(opt->dir, request("show"), shows), written = EXIT_OK;
 
-	if (!code)
-		code = ask_all(opt, "stats", all);
+	/* all the same: the other VMs can do nothing for one that did not answer */
+	if (client_ask_all(opt->dir, request("stats"), all))
+		code = EXIT_NO_VM;
 	if (opt->output)
 		written = write_file(opt->output, shows, all);
 	else

@@ -15,11 +15,14 @@ static void head(FILE *out, const char *name, const char *type, const char *help
 /* a label's value, with what the format wants escaped */
 static void label(FILE *out, const char *name, const char *value)
 {
+	char text[256], *c;
+
+	(void)snprintf(text, sizeof(text), "%s", value);
 	fprintf(out, "%s=\"", name);
-	for (; *value; value++) {
-		if (strchr("\\\"", *value))
+	for (c = printable(text); *c; c++) {
+		if (strchr("\\\"", *c))
 			fputc('\\', out);
-		fputc(*value == '\n' ? ' ' : *value, out);
+		fputc(*c, out);
 	}
 	fputc('"', out);
 }
@@ -84,22 +87,21 @@ static void op_labels(FILE *out, const char *metric, const json_t *vm, const cha
 static void write_histogram(FILE *out, const json_t *vm, const char *name, const json_t *op)
 {
 	const json_t *buckets = json_object_get(op, "buckets");
-	json_int_t sum = 0;
+	uint64_t sum = 0;
 	size_t i;
 
-	for (i = 0; i < json_array_size(buckets); i++) {
-		sum += json_integer_value(json_array_get(buckets, i));
+	for (i = 0; i < MAX_BUCKETS && i < json_array_size(buckets); i++) {
+		sum += (uint64_t)json_integer_value(json_array_get(buckets, i));
 		op_labels(out, "hyv_operation_seconds_bucket", vm, name);
 		if (i + 1 < json_array_size(buckets))
-			fprintf(out, ",le=\"%.6f\"} %" JSON_INTEGER_FORMAT "\n",
-				(double)(1ull << i) / 1e6, sum);
+			fprintf(out, ",le=\"%.6f\"} %" PRIu64 "\n", (double)(1ull << i) / 1e6, sum);
 		else
-			fprintf(out, ",le=\"+Inf\"} %" JSON_INTEGER_FORMAT "\n", sum);
+			fprintf(out, ",le=\"+Inf\"} %" PRIu64 "\n", sum);
 	}
 	op_labels(out, "hyv_operation_seconds_sum", vm, name);
 	fprintf(out, "} %.9f\n", (double)json_integer_value(json_object_get(op, "total_ns")) / 1e9);
 	op_labels(out, "hyv_operation_seconds_count", vm, name);
-	fprintf(out, "} %" JSON_INTEGER_FORMAT "\n", sum);
+	fprintf(out, "} %" PRIu64 "\n", sum);
 }
 
 static void write_ops(FILE *out, const json_t *stats)

@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* hyvd's answers for people: tables, each column as wide as its widest cell. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 #include "hyvctl.h"
+
+#define MAX_COLUMNS 16
+
+char *printable(char *text)
+{
+	char *c;
+
+	for (c = text; *c; c++)
+		if (!isprint((unsigned char)*c))
+			*c = '?';
+	return text;
+}
 
 static json_int_t integer(const json_t *object, const char *key)
 {
@@ -17,13 +30,18 @@ static const char *string(const json_t *object, const char *key)
 
 static void add_cell(json_t *row, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* hyvd's words may be in it, and more of them than there are columns */
 static void add_cell(json_t *row, const char *fmt, ...)
 {
+	char text[512];
 	va_list ap;
 
+	if (json_array_size(row) == MAX_COLUMNS)
+		return;
 	va_start(ap, fmt);
-	json_array_append_new(row, json_vsprintf(fmt, ap));
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	json_array_append_new(row, json_string(printable(text)));
 }
 
 static json_t *add_row(json_t *table)
@@ -50,8 +68,8 @@ static void print_table(json_t *table)
 {
 	json_t *row, *cell;
 	size_t r, c;
-	int widths[16] = { 0 };
-	bool left[16] = { false };
+	int widths[MAX_COLUMNS] = { 0 };
+	bool left[MAX_COLUMNS] = { false };
 
 	json_array_foreach(table, r, row)
 	{
@@ -173,16 +191,21 @@ void print_show(const json_t *vm)
 {
 	const json_t *objects = json_object_get(vm, "objects");
 	json_int_t up = integer(vm, "uptime_ns") / 1000000000;
-	const json_t *name;
+	const json_t *item;
+	char name[256];
 	size_t i;
 
+	(void)snprintf(name, sizeof(name), "%s", string(vm, "name"));
 	printf("%s: pid %" JSON_INTEGER_FORMAT ", up %" JSON_INTEGER_FORMAT
 	       ":%02d:%02d, guest %sconnected\n\n",
-	       string(vm, "name"), integer(vm, "pid"), up / 3600, (int)(up / 60 % 60),
-	       (int)(up % 60), json_is_true(json_object_get(vm, "connected")) ? "" : "not ");
+	       printable(name), integer(vm, "pid"), up / 3600, (int)(up / 60 % 60), (int)(up % 60),
+	       json_is_true(json_object_get(vm, "connected")) ? "" : "not ");
 	print_array(json_object_get(vm, "devices"), "DEVICE <NAME <GUID <PROVIDER <FILE <UD");
-	json_array_foreach(json_object_get(vm, "going"), i, name)
-		printf("being detached: %s\n", json_string_value(name));
+	json_array_foreach(json_object_get(vm, "going"), i, item)
+	{
+		(void)snprintf(name, sizeof(name), "%s", json_string_value(item) ?: "?");
+		printf("being detached: %s\n", printable(name));
+	}
 	putchar('\n');
 	print_limits(vm);
 	if (json_array_size(json_object_get(vm, "contexts"))) {
@@ -209,7 +232,7 @@ static uint64_t quantile(const json_t *op, double part)
 	double wanted = part * (double)integer(op, "count"), sum = 0;
 	size_t i;
 
-	for (i = 0; i + 1 < json_array_size(buckets); i++) {
+	for (i = 0; i < MAX_BUCKETS && i + 1 < json_array_size(buckets); i++) {
 		sum += (double)json_integer_value(json_array_get(buckets, i));
 		if (sum >= wanted)
 			return 1ull << i;

@@ -4,11 +4,9 @@
 #define HYVCTL_QMP_H
 
 #include <jansson.h>
+#include "lines.h"
 
 struct qmp;
-
-/** qmp_now() - Return: seconds of a clock that never jumps, for deadlines */
-double qmp_now(void);
 
 /**
  * qmp_open() - connect, and take part in the protocol
@@ -37,7 +35,7 @@ const char *qmp_error(const struct qmp *qmp);
 
 /**
  * qmp_event() - the next event
- * @deadline: by qmp_now()
+ * @deadline: by lines_now()
  * @event: out: for the caller to decref
  *
  * Return: 0, -ETIMEDOUT, or another negative errno.

@@ -109,7 +109,7 @@ static bool is_ours(const struct recovery *r, const json_t *event)
 
 static enum exit_code wait_deleted(struct recovery *r)
 {
-	double deadline = qmp_now() + r->opt->timeout;
+	double deadline = lines_now() + r->opt->timeout;
 	json_t *event;
 	int ret;
 
@@ -164,12 +164,12 @@ static void pause_for(long ms)
 /* The device's hold on its chardev goes with its memory, a little after the event. */
 static enum exit_code remove_chardev(struct recovery *r)
 {
-	double deadline = qmp_now() + qemu_patience(r);
+	double deadline = lines_now() + qemu_patience(r);
 	int ret;
 
 	say(r, "removing chardev '%s'", r->chardev);
 	while ((ret = qemu_run(r, qemu_chardev_remove(r), NULL)) == -EREMOTEIO &&
-	       strstr(qmp_error(r->qmp), "busy") && qmp_now() < deadline)
+	       strstr(qmp_error(r->qmp), "busy") && lines_now() < deadline)
 		pause_for(100);
 	return qemu_judge(r, "chardev-remove", ret);
 }
@@ -201,13 +201,13 @@ static enum exit_code plug(struct recovery *r)
 
 static enum exit_code wait_connected(struct recovery *r)
 {
-	double deadline = qmp_now() + r->opt->timeout;
+	double deadline = lines_now() + r->opt->timeout;
 	enum exit_code code;
 	bool connected;
 
 	say(r, "waiting for the guest");
 	while (!(code = ask_hyvd(r, &connected)) && !connected) {
-		if (qmp_now() >= deadline) {
+		if (lines_now() >= deadline) {
 			say(r,
 			    "the device is plugged, but the guest has not taken it within %g s: is virtio_hyv loaded there, and what does its kernel log say?",
 			    r->opt->timeout);
@@ -249,12 +249,12 @@ static void print_commands(const struct recovery *r)
 		json_array_append_new(all, qemu_chardev_add(r));
 	json_array_append_new(all, qemu_device_add(r));
 	if (r->opt->json) {
-		json_dumpf(all, stdout, JSON_INDENT(2));
+		json_dumpf(all, stdout, PRINTABLE_JSON | JSON_INDENT(2));
 		putchar('\n');
 	} else {
 		json_array_foreach(all, i, command)
 		{
-			json_dumpf(command, stdout, JSON_COMPACT);
+			json_dumpf(command, stdout, PRINTABLE_JSON | JSON_COMPACT);
 			putchar('\n');
 		}
 	}
@@ -276,7 +276,7 @@ static void print_done(const struct recovery *r, double seconds)
 	done = json_pack("{s:s, s:s, s:s, s:s, s:b, s:f}", "name", r->opt->vm, "device",
 			 r->id[0] ? r->id : "", "chardev", r->chardev, "socket", r->socket,
 			 "connected", 1, "seconds", seconds);
-	json_dumpf(done, stdout, JSON_INDENT(2));
+	json_dumpf(done, stdout, PRINTABLE_JSON | JSON_INDENT(2));
 	putchar('\n');
 	json_decref(done);
 }
@@ -327,7 +327,7 @@ bool recover_property(json_t *properties, const char *text)
 enum exit_code recover(const struct recover_options *opt)
 {
 	struct recovery r = { .opt = opt };
-	double began = qmp_now();
+	double began = lines_now();
 	enum exit_code code = EXIT_OK;
 
 	take_defaults(&r);
@@ -345,7 +345,7 @@ enum exit_code recover(const struct recover_options *opt)
 	} else if (!code) {
 		code = do_all(&r);
 		if (!code)
-			print_done(&r, qmp_now() - began);
+			print_done(&r, lines_now() - began);
 	}
 	qmp_close(r.qmp);
 	json_decref(r.properties);

@@ -3,7 +3,6 @@
  * QEMU's part in a recovery: the commands, and what it has of the device and its chardev now. QEMU may
  * be its guest's by now, so what it says is not taken for more than names and numbers.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -12,19 +11,15 @@
 
 #define QEMU_PATIENCE 10
 
-/* some of it may be QEMU's words: no control characters in them */
 __attribute__((format(printf, 2, 3))) void say(const struct recovery *r, const char *fmt, ...)
 {
-	char line[1024], *c;
+	char line[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	for (c = line; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = '?';
-	(void)fprintf(stderr, "hyvctl: %s: %s\n", r->opt->vm, line);
+	(void)fprintf(stderr, "hyvctl: %s: %s\n", r->opt->vm, printable(line));
 }
 
 /* ---- the commands ---- */

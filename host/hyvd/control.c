@@ -12,8 +12,9 @@
  *   {"cmd": "gid"}                            the devices' GIDs, and which are the VM's
  *   {"cmd": "gid", "device": "rxe1", "add": "10.9.1.12/24"}, or "del"
  *
- * An answer has "ok": true and what was asked for, or "ok": false and "error". Who may open the socket
- * may do all this. It runs on the event loop and never waits: a client that does not read its answer
+ * An answer has "ok": true and what was asked for, or "ok": false and "error". hyvd's process is not in
+ * it: the socket's peer credentials (SO_PEERCRED) tell that, and hyvctl adds it as "pid". Who may open the
+ * socket may do all this. It runs on the event loop and never waits: a client that does not read its answer
  * is not read from either, nor is one that changes devices or GIDs, which is answered when that is done.
  */
 #include <arpa/inet.h>
