@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * control.c over a real socket, in front of a made-up VM; and the real hyvctl (HYVCTL, set by meson)
- * in front of that.
+ * in front of that, and in front of made-up hyvds that their guests have taken over.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,17 +9,21 @@
 #include <poll.h>
 #include <regex.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "context.h"
@@ -755,8 +759,6 @@ static void hyvctl_writes_metrics(void **state)
 static void hyvctl_tells_errors_by_its_exit_code(void **state)
 {
 	struct fixture *f = *state;
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd;
 
 	assert_int_equal(hyvctl(f, "limit vm1 tea=5"), 1);
 	prints("vm1: there is no such limit");
@@ -768,15 +770,244 @@ static void hyvctl_tells_errors_by_its_exit_code(void **state)
 	assert_int_equal(hyvctl(f, "show"), 64);
 	assert_int_equal(hyvctl(f, "brew vm1"), 64);
 	assert_int_equal(hyvctl(f, ""), 64);
-	/* a daemon that died leaves its socket behind */
+}
+
+static void prints_not(const char *text)
+{
+	if (strstr(out, text))
+		fail_msg("'%s' is in:\n%s", text, out);
+}
+
+static void hyvctl_passes_over_a_socket_that_a_hyvd_left_behind(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char args[128];
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/dead.ctl", f->dir);
-	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	close(fd);
-	assert_int_equal(hyvctl(f, "list"), 2);
-	prints("dead: its hyvd is dead");
+	assert_int_equal(hyvctl(f, "list"), 0);
 	prints("vm1");
+	prints_not("dead");
+	assert_int_equal(hyvctl(f, "metrics"), 0);
+	prints("vm=\"vm1\"");
+	prints_not("dead");
+	assert_int_equal(hyvctl(f, "show dead"), 2);
+	prints("dead: no hyvd of this VM runs: 'systemctl start hyvd@dead' starts one\n");
+	snprintf(args, sizeof(args), "show %s", addr.sun_path);
+	assert_int_equal(hyvctl(f, args), 2);
+	prints("dead.ctl: no hyvd of this VM runs: 'systemctl start hyvd@VM' starts one\n");
 	unlink(addr.sun_path);
+}
+
+/* ---- hyvds that their guests have taken over ---- */
+
+/**
+ * struct evil - one, of the VM "evil"
+ * @sent: bytes it could send
+ */
+struct evil {
+	pid_t pid;
+	struct sockaddr_un addr;
+	size_t *sent;
+};
+
+/* @answer: what it does to a client that has asked; returns when it has got rid of it */
+static void evil_start(struct fixture *f, struct evil *evil,
+		       void (*answer)(const struct evil *evil, int fd, const char *text),
+		       const char *text)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), client;
+	char request[256];
+
+	evil->sent = mmap(NULL, sizeof(*evil->sent), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(evil->sent != MAP_FAILED);
+	evil->addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(evil->addr.sun_path, sizeof(evil->addr.sun_path), "%s/evil.ctl", f->dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&evil->addr, sizeof(evil->addr)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	evil->pid = fork();
+	assert_true(evil->pid >= 0);
+	if (!evil->pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (!evil->pid) {
+		client = accept(fd, NULL, NULL);
+		if (client >= 0 && recv(client, request, sizeof(request), 0) > 0)
+			answer(evil, client, text);
+		close(client);
+	}
+	close(fd);
+}
+
+static void evil_stop(struct evil *evil)
+{
+	kill(evil->pid, SIGKILL);
+	assert_int_equal(waitpid(evil->pid, NULL, 0), evil->pid);
+	unlink(evil->addr.sun_path);
+	munmap(evil->sent, sizeof(*evil->sent));
+}
+
+static void says(const struct evil *evil, int fd, const char *text)
+{
+	(void)evil;
+	send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+static void more_members_than_columns_do_no_harm(void **state)
+{
+	char text[2048] = "{\"ok\":true,\"devices\":[{";
+	struct evil evil;
+	int i;
+
+	for (i = 1; i <= 40; i++)
+		sprintf(text + strlen(text), "%s\"m%d\":\"v%d\"", i > 1 ? "," : "", i, i);
+	strcat(text, "}]}\n");
+	evil_start(*state, &evil, says, text);
+	assert_int_equal(hyvctl(*state, "show evil"), 0);
+	prints("  v16\n");
+	prints_not("v17");
+	evil_stop(&evil);
+}
+
+static void more_times_than_64_bits_have_powers_do_no_harm(void **state)
+{
+	char text[2048] = "{\"ok\":true,\"ops\":{\"x\":{\"count\":9,\"buckets\":[0";
+	struct evil evil;
+	int i;
+
+	for (i = 0; i < 100; i++)
+		strcat(text, i < 10 ? ",9223372036854775807" : ",1");
+	strcat(text, "]}}}\n");
+	evil_start(*state, &evil, says, text);
+	assert_int_equal(hyvctl(*state, "stats evil"), 0);
+	assert_int_equal(hyvctl(*state, "metrics"), 0);
+	prints_not("runtime error");
+	evil_stop(&evil);
+}
+
+static void prints_nothing_that_a_terminal_obeys(void)
+{
+	const char *c;
+
+	for (c = out; *c; c++)
+		if (*c != '\n' && (*c < ' ' || *c > '~'))
+			fail_msg("%#x is in:\n%s", (unsigned char)*c, out);
+}
+
+#define ESC   "a\\u001b[2J\\u007f\\u009b2J\\nb"
+#define SHOWN "a?[2J???2J?b"
+
+static void words_of_an_evil_hyvd_do_nothing_to_the_terminal(void **state)
+{
+	static const char *const commands[] = { "show evil",  "list",	    "metrics",
+						"stats evil", "limit evil", "gid evil" };
+	struct fixture *f = *state;
+	struct evil evil;
+	char args[32];
+	size_t i;
+
+	evil_start(f, &evil, says,
+		   "{\"ok\":true,\"name\":\"" ESC "\",\"devices\":[{\"name\":\"" ESC
+		   "\"}],\"going\":[\"" ESC "\",1],\"limits\":{\"" ESC "\":{\"what\":\"" ESC
+		   "\"}},\"ops\":{\"" ESC "\":{\"count\":1}},\"gids\":[{\"gid\":\"" ESC "\"}]}\n");
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		assert_int_equal(hyvctl(f, commands[i]), 0);
+		prints(SHOWN);
+		prints_nothing_that_a_terminal_obeys();
+	}
+	assert_int_equal(hyvctl(f, "list"), 0);
+	prints("\nevil "); /* not the name that it says */
+	assert_int_equal(hyvctl(f, "metrics"), 0);
+	prints("{vm=\"evil\",resource=\"" SHOWN "\"}");
+	for (i = 0; i < 2; i++) {
+		snprintf(args, sizeof(args), "--json %s", commands[i]);
+		assert_int_equal(hyvctl(f, args), 0);
+		prints("\\u001B[2J");
+		prints("\\u009B2J");
+		prints_nothing_that_a_terminal_obeys();
+	}
+	evil_stop(&evil);
+	evil_start(f, &evil, says, "{\"ok\":false,\"error\":\"" ESC "\"}\n");
+	assert_int_equal(hyvctl(f, "show evil"), 1);
+	assert_string_equal(out, "hyvctl: evil: " SHOWN "\n");
+	evil_stop(&evil);
+}
+
+static void floods(const struct evil *evil, int fd, const char *text)
+{
+	static char some[1 << 16];
+	ssize_t n = send(fd, text, strlen(text), MSG_NOSIGNAL);
+
+	memset(some, 'x', sizeof(some));
+	while (n > 0 && *evil->sent < 1 << 28) {
+		n = send(fd, some, sizeof(some), MSG_NOSIGNAL);
+		*evil->sent += n > 0 ? (size_t)n : 0;
+	}
+}
+
+static void an_answer_without_end_is_ended(void **state)
+{
+	struct fixture *f = *state;
+	struct evil evil;
+
+	evil_start(f, &evil, floods, "{\"ok\":true,\"name\":\"");
+	assert_int_equal(hyvctl(f, "list"), 2);
+	prints("evil: its hyvd's answer has no end");
+	prints("\nvm1 ");
+	assert_in_range(*evil.sent, 1, 5 << 20);
+	assert_int_equal(hyvctl(f, "show --objects evil"), 2); /* too much, or too slow */
+	assert_in_range(*evil.sent, 1, 70 << 20);
+	assert_int_equal(hyvctl(f, "metrics"), 2);
+	prints("hyv_guest_connected{vm=\"vm1\"} 0\n");
+	prints("hyv_operation_errors_total{vm=\"vm1\",operation=\"create_qp\"} 1\n");
+	evil_stop(&evil);
+}
+
+static void trickles(const struct evil *evil, int fd, const char *text)
+{
+	int i;
+
+	for (i = 0; i < 300 && send(fd, text, 1, MSG_NOSIGNAL) == 1; i++) {
+		++*evil->sent;
+		usleep(100000);
+	}
+}
+
+static void an_answer_that_takes_for_ever_is_given_up(void **state)
+{
+	struct fixture *f = *state;
+	struct timespec began, ended;
+	struct evil evil;
+
+	evil_start(f, &evil, trickles, " ");
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	assert_int_equal(hyvctl(f, "list"), 2);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	prints("evil: its hyvd does not answer");
+	prints("\nvm1 ");
+	assert_in_range(ended.tv_sec - began.tv_sec, 9, 20);
+	assert_true(*evil.sent > 1);
+	evil_stop(&evil);
+}
+
+static void what_is_no_answer_is_said_to_be_none(void **state)
+{
+	static const char *const answers[] = { "\n", "[]\n", "{\"ok\":true", "{\"ok\":1}\n", "" };
+	static const char *const why[] = { "no line of JSON", "no line of JSON", "has hung up",
+					   "without sense", "has hung up" };
+	struct fixture *f = *state;
+	struct evil evil;
+	size_t i;
+
+	for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		evil_start(f, &evil, says, answers[i]);
+		assert_int_equal(hyvctl(f, "show evil"), i == 3 ? 1 : 2);
+		prints(why[i]);
+		evil_stop(&evil);
+	}
 }
 
 static void without_a_file_for_a_client_nobody_spins(void **state)
@@ -825,6 +1056,13 @@ int main(void)
 		control_test(hyvctl_shows_and_changes_gids),
 		control_test(hyvctl_writes_metrics),
 		control_test(hyvctl_tells_errors_by_its_exit_code),
+		control_test(hyvctl_passes_over_a_socket_that_a_hyvd_left_behind),
+		control_test(more_members_than_columns_do_no_harm),
+		control_test(more_times_than_64_bits_have_powers_do_no_harm),
+		control_test(words_of_an_evil_hyvd_do_nothing_to_the_terminal),
+		control_test(an_answer_without_end_is_ended),
+		control_test(an_answer_that_takes_for_ever_is_given_up),
+		control_test(what_is_no_answer_is_said_to_be_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
