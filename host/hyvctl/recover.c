@@ -22,8 +22,12 @@
 
 /* ---- what hyvd says ---- */
 
-/* Return: EXIT_OK and whether hyvd has the guest, or another code after a message */
-static enum exit_code ask_hyvd(struct recovery *r, bool *connected)
+/*
+ * @take_socket: later it is as it was when check_hyvd() looked at it
+ *
+ * Return: EXIT_OK and whether hyvd has the guest, or another code after a message
+ */
+static enum exit_code ask_hyvd(struct recovery *r, bool *connected, bool take_socket)
 {
 	json_t *answer;
 	enum exit_code code = client_ask(r->opt->dir, r->opt->vm, PROMPTLY,
@@ -31,7 +35,7 @@ static enum exit_code ask_hyvd(struct recovery *r, bool *connected)
 	const char *socket = json_string_value(json_object_get(answer, "socket"));
 
 	*connected = json_is_true(json_object_get(answer, "connected"));
-	if (socket && *socket == '/')
+	if (take_socket && socket && *socket == '/')
 		set_text(r->socket, socket);
 	json_decref(answer);
 	return code;
@@ -41,7 +45,7 @@ static enum exit_code ask_hyvd(struct recovery *r, bool *connected)
 static enum exit_code check_hyvd(struct recovery *r)
 {
 	bool connected;
-	enum exit_code code = ask_hyvd(r, &connected);
+	enum exit_code code = ask_hyvd(r, &connected, true);
 
 	if (code) {
 		say(r, "a new hyvd has to be started first");
@@ -177,7 +181,7 @@ static enum exit_code remove_chardev(struct recovery *r)
 static enum exit_code add_chardev(struct recovery *r)
 {
 	bool connected;
-	enum exit_code code = ask_hyvd(r, &connected);
+	enum exit_code code = ask_hyvd(r, &connected, false);
 
 	if (code) {
 		say(r, "start a new hyvd, then run this again");
@@ -206,7 +210,7 @@ static enum exit_code wait_connected(struct recovery *r)
 	bool connected;
 
 	say(r, "waiting for the guest");
-	while (!(code = ask_hyvd(r, &connected)) && !connected) {
+	while (!(code = ask_hyvd(r, &connected, false)) && !connected) {
 		if (lines_now() >= deadline) {
 			say(r,
 			    "the device is plugged, but the guest has not taken it within %g s: is virtio_hyv loaded there, and what does its kernel log say?",

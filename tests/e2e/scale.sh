@@ -8,6 +8,7 @@
 
 SLACK=512	# KiB that malloc may keep beyond what it kept after the first thousand
 OBJECTS=$((LONG ? 100000 : 10000))
+CONTEXTS=$((LONG ? 1000 : 100))
 
 # memory N: KiB of guest N's daemon's own, without the guest's
 memory() { awk '/^Anonymous:/ {print $2}' "/proc/$(hyvd_pid "$1")/smaps_rollup"; }
@@ -32,7 +33,7 @@ for place in host 1; do
 	check "$place: threads that share a context, and children" on $place timeout 200 verbs_threads 20
 	check "$place: memory regions" on $place mr_sizes ${LONG:+-n 1000 -m 1024}
 done
-check "1: 100 contexts one after the other" on 1 verbs_scale --contexts "$((LONG ? 1000 : 100))"
+check "1: $CONTEXTS contexts one after the other" on 1 verbs_scale --contexts $CONTEXTS
 check "the first 1000 objects of all kinds" guest 1 verbs_objects 1000
 BEFORE=$(memory 1)
 check "$OBJECTS objects, one after the other" guest 1 verbs_objects $OBJECTS
