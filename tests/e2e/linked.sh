@@ -16,7 +16,7 @@ fi
 
 topology() {
 	local n
-	modprobe -a veth rdma_rxe ib_uverbs && load_window || return
+	modprobe -a veth rdma_rxe ib_uverbs rdma_ucm && load_window || return
 	ip link add v1 type veth peer name v2 || return
 	for n in 1 2; do
 		ip netns add ns$n && ip link set v$n netns ns$n && ip -n ns$n addr add "$(rdma_ip $n)/24" dev v$n &&
