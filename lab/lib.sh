@@ -159,12 +159,15 @@ vm_start() {
 	mapfile -t -O "${#q[@]}" q < <(guest_options "$n")
 	net_up "$n" && q+=(-netdev "tap,id=n$n,ifname=tap$n,script=no,downscript=no" -device "virtio-net-pci,netdev=n$n,romfile=,mac=52:54:00:00:00:0$n")
 	[[ ! $place ]] || q+=(-device "pcie-root-port,id=rp$n,chassis=1,pref64-reserve=2G")
-	[[ ! $hyv ]] || ! ss -Hlx | grep -qF " $sock " || q+=(-chardev "socket,id=c$n,path=$sock"
+	[[ ! $hyv ]] || ! is_served "$sock" || q+=(-chardev "socket,id=c$n,path=$sock"
 		-device "vhost-user-test-device-pci,${place}virtio-id=38,num_vqs=3,vq_size=256,config_size=64,chardev=c$n")
 	rm -f "$RUN/guest$n.log" "$RUN/resets-$n"
 	setsid "${q[@]}" "$@" </dev/null >"$RUN/qemu-$n.log" 2>&1 &
 	echo $! >"$RUN/qemu-$n.pid"
 }
+
+# is_served SOCKET: that somebody listens there, in whatever network namespace; a hyvd that was root leaves its socket behind
+is_served() { { ss -Hlx; ip -all netns exec ss -Hlx; } 2>/dev/null | grep -F " $1 " >/dev/null; }
 
 # net_up N: the ordinary network, for programs that exchange addresses over TCP: guests and host on one bridge.
 net_up() {
