@@ -319,10 +319,10 @@ hyvd_start() {
 	setsid "${HYVD:-hyvd}" --socket "$RUN/$n.sock" "${args[@]}" "$@" </dev/null >>"$RUN/hyvd-$n.log" 2>&1 &
 	echo $! >"$RUN/hyvd-$n.pid"
 	wait_for 20 hyvd_ready "$n" $! || return
-	[[ -S $RUN/$n.sock ]] || { echo "hyvd for guest $n ended:"; tail -5 "$RUN/hyvd-$n.log"; return 1; } >&2
+	is_served "$RUN/$n.sock" || { echo "hyvd for guest $n ended:"; tail -5 "$RUN/hyvd-$n.log"; return 1; } >&2
 	[[ ${HYVD-} ]] || from_package hyvd "/proc/$!/exe"
 }
-hyvd_ready() { [[ -S $RUN/$1.sock ]] || gone "$2"; }
+hyvd_ready() { is_served "$RUN/$1.sock" || gone "$2"; }
 hyvd_kill() { kill_of "hyvd-$1"; }
 
 # baseline: all that must come back to what it was once its user is gone.

@@ -15,11 +15,11 @@
 
 /*
  * What an answer may have, in bytes. A context takes 160, and all else 10000 at most: there is room for
- * 25000 contexts, and for a million objects of 55 where they are asked for. What a hostile hyvd can make
+ * 25000 contexts, and for a quarter of a million objects of 55 where they are asked for. What a hostile hyvd can make
  * of it takes jansson up to a hundred times the memory.
  */
 #define MAX_ANSWER  (4 << 20)
-#define MAX_OBJECTS (64 << 20)
+#define MAX_OBJECTS (16 << 20)
 
 static const char *why_not(int err)
 {

@@ -270,10 +270,10 @@ void print_stats(const json_t *stats, const json_t *before, double seconds)
 		add_bound(row, quantile(op, 0.99));
 		if (before)
 			add_cell(row, "%.1f",
-				 (double)(count -
-					  integer(json_object_get(json_object_get(before, "ops"),
-								  name),
-						  "count")) /
+				 ((double)count -
+				  (double)integer(
+					  json_object_get(json_object_get(before, "ops"), name),
+					  "count")) /
 					 seconds);
 	}
 	print_table(table);

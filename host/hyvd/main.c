@@ -6,6 +6,7 @@
  * waits for each system call that comes before.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/sched/types.h>
 #include <poll.h>
@@ -399,10 +400,14 @@ int main(int argc, char **argv)
 	static struct vm vm;
 	unsigned int i;
 	bool is_wrong;
-	int ret;
+	int fd, ret;
 
 	block_signals();
-	close_range(3, ~0u, 0); /* nothing of who started it for who takes it over */
+	do /* these are there, or what is written to them went into another file */
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	close_range(STDERR_FILENO + 1, ~0u,
+		    0); /* nothing of who started it for who takes it over */
 	is_wrong = options_parse(&opt, argc, argv);
 	if (!is_wrong && !opt.check)
 		lay_out_anew(argv);

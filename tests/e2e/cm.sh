@@ -166,14 +166,17 @@ check "another interface in the same subnet keeps the route" other_interface
 check "a peer that is not there: unreachable" unreachable
 check "nothing is left on the host" baseline_check 20
 
-# numbers FILE SECONDS: keeps the numbers of the queue pairs that there are, until it is killed, with a pause in between
-numbers() { while rdma resource show qp | sed -n 's/.* lqpn \([0-9]*\) .*type RC .*/\1/p'; do sleep "$2"; done >"$1"; }
+# numbers FILE: keeps the numbers of the queue pairs that there are, until it is killed, with pauses as long as a look takes, and a bit
+numbers() {
+	local began
+	while began=$SECONDS && rdma resource show qp | sed -n 's/.* lqpn \([0-9]*\) .*type RC .*/\1/p'; do sleep $((SECONDS - began)).5; done >"$1"
+}
 # rounds ROUNDS CONNECTIONS: opened at once, used, closed; rxe's numbers of queue pairs, by which peers know them, do not come again
 rounds() {
 	local i pid
 	local -x CONNECT_SECONDS=400
 	for i in $(seq "$1"); do
-		numbers "$RUN/numbers" "$(($2 / 200)).5" &
+		numbers "$RUN/numbers" &
 		pid=$!
 		connect 1 2 ucmatose -c "$2" -C 2 -S 64 -- ucmatose -s "$(rdma_ip 1)" -c "$2" -C 2 -S 64 || { echo "in round $i"; kill $pid; return 1; }
 		kill $pid

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # Proves that verbs do in a guest what they do natively, beyond what they return: rights that are given and taken, a completion queue resized
-# while it is full, the last completion vector, datagrams to a group.
+# while it is full, the last completion vector, datagrams to a group; and threads that share a context, with children (long: on two processors).
 # lab: --guests 1
 . /hyv/tests/e2e/common.bash
 
@@ -18,4 +18,10 @@ check "a group's datagrams reach its member" says "$RUN/effects.host" 'multicast
 check "and in the guest" effects 1
 check "in the same way" diff "$RUN/effects.host" "$RUN/effects.1"
 kill $MEMBER
+for place in host 1; do check "$place: threads that share a context, and children" on $place timeout 200 verbs_threads 20; done
+if [[ $LONG ]]; then
+	check "a guest with two processors" hyv_guest 3 --cpus 2
+	check "3: threads that share a context, and children" on 3 timeout 200 verbs_threads 20
+	vm_stop 3
+fi
 check "nothing is left on the host" baseline_check

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # Proves that two guests talk over a link, and connect: each has another rxe device, the two devices are in two network namespaces joined by
-# a veth pair, and the packets are counted on it. The hyvd of each is in its device's namespace, as docs/OPERATOR.md tells for VMs of one tenant.
+# a veth pair, and the packets are counted on it. The hyvd of each is in its device's namespace, as docs/OPERATOR.md has it under "Network namespaces".
 #
 #   guest 1 -- rxe1 -- v1 [ns1] ====== [ns2] v2 -- rxe2 -- guest 2
 #

@@ -12,8 +12,8 @@ refused() {
 	[[ $code != 0 && $code != 124 ]] || { echo "exit code $code"; cat "$RUN/out"; return 1; }
 	says "$RUN/out" "$pattern"
 }
-# no_device N: guest N's module, which probes when it is loaded, makes none
-no_device() { guest "$1" insmod "/hyv/$HYV_GUEST_KERNEL/virtio_hyv.ko" && not guest "$1" test -e /sys/class/infiniband/hyv0; }
+# loads N: guest N's module, which looks at the protocol's version at once; and it made no device
+loads() { guest "$1" insmod "/hyv/$HYV_GUEST_KERNEL/virtio_hyv.ko" && not guest "$1" test -e /sys/class/infiniband/hyv0; }
 # kernel_log N REGEX: it says so
 kernel_log() { guest "$1" dmesg >"$RUN/dmesg" && says "$RUN/dmesg" "$2"; }
 
@@ -34,11 +34,11 @@ vm_start 2 --no-hyv -- -chardev "socket,id=c,path=$RUN/2.sock" -device vhost-use
 HYVD=hyvd_v2 hyvd_start 3 rxe0
 vm_start 3
 check "guest memory not shared: the guest starts" vm_wait 1
-check "guest memory not shared: there is no device" no_device 1
+check "guest memory not shared: there is no device" not guest_hyv_up 1
 check "guest memory not shared: hyvd says so" wait_for 10 says "$RUN/hyvd-1.log" 'share=on'
 check "QEMU without the shared-memory feature: the guest starts" vm_wait 2
 check "QEMU without the shared-memory feature: hyvd says so" wait_for 10 says "$RUN/hyvd-2.log" 'QEMU.*11\.1|vhost-user-test-device'
 check "another protocol version: the guest starts" vm_wait 3
-check "another protocol version: there is no device" no_device 3
+check "another protocol version: there is no device" loads 3
 check "another protocol version: the module says both" kernel_log 3 'version 2.*version 1|version 1.*version 2'
 for n in 1 2 3; do vm_stop $n; done

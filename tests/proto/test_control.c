@@ -970,7 +970,7 @@ static void trickles(const struct evil *evil, int fd, const char *text)
 {
 	int i;
 
-	for (i = 0; i < 300 && send(fd, text, 1, MSG_NOSIGNAL) == 1; i++) {
+	for (i = 0; i < 900 && send(fd, text, 1, MSG_NOSIGNAL) == 1; i++) {
 		++*evil->sent;
 		usleep(100000);
 	}
@@ -988,7 +988,7 @@ static void an_answer_that_takes_for_ever_is_given_up(void **state)
 	clock_gettime(CLOCK_MONOTONIC, &ended);
 	prints("evil: its hyvd does not answer");
 	prints("\nvm1 ");
-	assert_in_range(ended.tv_sec - began.tv_sec, 9, 20);
+	assert_in_range(ended.tv_sec - began.tv_sec, 9, 80);
 	assert_true(*evil.sent > 1);
 	evil_stop(&evil);
 }
