@@ -92,7 +92,7 @@ static const struct rule rules[] = {
 	ONE_ARG("fcntl", 1, UINT32_MAX, F_GETFL),
 	ONE_ARG("fcntl", 1, UINT32_MAX, F_SETFL),
 	ONE_ARG("fcntl", 1, UINT32_MAX, F_DUPFD_CLOEXEC),
-	ONE_ARG("fcntl", 1, UINT32_MAX, F_ADD_SEALS), /* the journal's, for what a datagram has no room for */
+	ONE_ARG("fcntl", 1, UINT32_MAX, F_ADD_SEALS), /* the journal's, for long lines */
 	ONE_ARG("prctl", 0, UINT32_MAX, PR_GET_NAME), /* its too */
 	ONE_ARG("prlimit64", 0, UINT32_MAX, 0), /* its own */
 	ONE_ARG("mmap", 2, PROT_EXEC, 0),
