@@ -115,7 +115,7 @@ confined() {
 	wait_for 20 eval '[[ -S /run/hyv/x.sock && -S /run/hyv/x.ctl ]]' &&
 		qemu_connects /run/hyv/x.ctl && qemu_connects /run/hyv/x.sock aa-exec -p vm1 -- &&
 		not qemu_connects /run/hyv/x.ctl aa-exec -p vm1 -- >"$RUN/refused" 2>&1 && says "$RUN/refused" 'x.ctl.*Permission denied' || code=$?
-	for name in x.sock x.ctl; do kill_of $name; done
+	for name in x.sock x.ctl; do kill_of $name; rm -f /run/hyv/$name; done
 	return $code
 }
 
