@@ -76,7 +76,7 @@ void print_gids(const json_t *vm);
 /** print_stats() - the answer to "stats"; @before: an earlier one, for rates over @seconds, or NULL */
 void print_stats(const json_t *stats, const json_t *before, double seconds);
 
-/** metrics_write() - the answers to "show" and "stats", arrays of the same order, for Prometheus */
+/** metrics_write() - the answers to "show" and "stats" for Prometheus; a VM that gave only one of them has only that one's metrics */
 void metrics_write(FILE *out, const json_t *shows, const json_t *stats);
 
 /**

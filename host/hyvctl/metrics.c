@@ -88,12 +88,13 @@ static void write_histogram(FILE *out, const json_t *vm, const char *name, const
 {
 	const json_t *buckets = json_object_get(op, "buckets");
 	uint64_t sum = 0;
-	size_t i;
+	size_t i, num = json_array_size(buckets);
 
-	for (i = 0; i < MAX_BUCKETS && i < json_array_size(buckets); i++) {
+	num = num < MAX_BUCKETS ? num : MAX_BUCKETS;
+	for (i = 0; i < num; i++) {
 		sum += (uint64_t)json_integer_value(json_array_get(buckets, i));
 		op_labels(out, "hyv_operation_seconds_bucket", vm, name);
-		if (i + 1 < json_array_size(buckets))
+		if (i + 1 < num)
 			fprintf(out, ",le=\"%.6f\"} %" PRIu64 "\n", (double)(1ull << i) / 1e6, sum);
 		else
 			fprintf(out, ",le=\"+Inf\"} %" PRIu64 "\n", sum);

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include "qmp.h"
 
-#define MAX_LINE (1 << 20)
+#define MAX_LINE   (1 << 20)
+#define MAX_EVENTS 1000 /* that wait for qmp_event() */
 
 /**
  * struct qmp - a connection
@@ -47,7 +48,10 @@ int qmp_run(struct qmp *qmp, json_t *command, json_t **answer)
 		} else if (value && answer) {
 			*answer = json_incref(value);
 		} else if (!value) {
-			json_array_append(qmp->events, message);
+			if (json_array_size(qmp->events) >= MAX_EVENTS)
+				ret = -EOVERFLOW;
+			else if (json_array_append(qmp->events, message))
+				ret = -ENOMEM;
 		}
 		json_decref(message);
 		if (value)

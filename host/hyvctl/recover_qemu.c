@@ -64,7 +64,7 @@ enum exit_code qemu_judge(const struct recovery *r, const char *what, int ret)
 	else if (ret == -ETIMEDOUT)
 		say(r, "QEMU does not answer to %s", what);
 	else
-		say(r, "QEMU has hung up at %s: %s", what, strerror(-ret));
+		say(r, "QEMU gave no answer to %s: %s", what, strerror(-ret));
 	return ret == -EREMOTEIO ? EXIT_REFUSED : EXIT_NO_VM;
 }
 

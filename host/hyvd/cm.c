@@ -467,8 +467,11 @@ int cm_create(struct cm **out, struct vm *vm, bool is_needed)
 		return 0;
 	}
 	if (cm->fd < 0)
-		log_err("cannot open /dev/infiniband/rdma_cm, for connections of the VM: %s; is rdma_ucm loaded?",
-			strerror(-cm->fd));
+		log_err("cannot open /dev/infiniband/rdma_cm, for connections of the VM: %s%s",
+			strerror(-cm->fd),
+			cm->fd == -EACCES ?
+				": it has to be for all users (0666), as rdma_ucm makes it" :
+				"; is rdma_ucm loaded?");
 	else if (cm->stop_fd < 0 || cm->wake_fd < 0)
 		ret = -EMFILE;
 	else

@@ -189,7 +189,7 @@ static int open_with_addresses(struct vm *vm, struct attach *attach)
 	int ret = device_open(vm, attach->name, &attach->dev);
 
 	if (!ret && attach->num_addresses && !vm->cm) {
-		log_err("'%s' cannot have addresses: when this hyvd started there was no /dev/infiniband/rdma_cm; load rdma_ucm, then start hyvd anew",
+		log_err("'%s' cannot have addresses: when this hyvd started it could not open /dev/infiniband/rdma_cm; load rdma_ucm (its node is for all users, 0666), then start hyvd anew",
 			attach->name);
 		ret = -ENODEV;
 	}

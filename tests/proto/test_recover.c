@@ -28,6 +28,7 @@ enum unplug {
 	UNPLUG_IGNORED, /* by the guest */
 	UNPLUG_REFUSED, /* by the guest */
 	UNPLUG_IMPOSSIBLE, /* there where the device is */
+	UNPLUG_FLOODED, /* events come in place of the answer, as many as hyvctl keeps, and one */
 };
 
 /**
@@ -179,11 +180,17 @@ static void deleted(struct fixture *f)
 
 static void device_del(struct fixture *f, json_t *command)
 {
+	unsigned int i;
 	char path[64];
 
 	tell_device(f, path, sizeof(path));
 	assert_string_equal(text_of(command, "id"), f->id ?: path);
 	qemu_says(f, "{\"event\": \"DEVICE_DELETED\", \"data\": {\"path\": \"/machine/other\"}}");
+	if (f->unplug == UNPLUG_FLOODED) {
+		for (i = 0; i < 1000; i++)
+			qemu_says(f, "{\"event\": \"NIC_RX_FILTER_CHANGED\"}");
+		return;
+	}
 	if (f->unplug == UNPLUG_IMPOSSIBLE)
 		fails(f, "Bus 'pcie.0' does not support hotplugging");
 	else if (f->unplug == UNPLUG_ASKED_BEFORE)
@@ -540,6 +547,16 @@ static void what_cannot_be_unplugged_says_what_can(void **state)
 	got(f, DEL);
 }
 
+static void a_flood_of_events_is_an_end(void **state)
+{
+	struct fixture *f = *state;
+
+	f->unplug = UNPLUG_FLOODED;
+	assert_int_equal(recover_by_qmp(f, ""), 2);
+	prints("QEMU gave no answer to device_del: Value too large");
+	got(f, DEL);
+}
+
 /* It let go after the first run had given up. */
 static void an_unplugged_device_is_plugged(void **state)
 {
@@ -704,6 +721,7 @@ int main(void)
 		recover_test(a_guest_that_does_not_let_go_is_told_of),
 		recover_test(a_guest_that_refuses_is_told_of),
 		recover_test(what_cannot_be_unplugged_says_what_can),
+		recover_test(a_flood_of_events_is_an_end),
 		recover_test(an_unplugged_device_is_plugged),
 		recover_test(a_run_that_failed_at_the_end_is_gone_on_with),
 		recover_test(a_busy_chardev_is_tried_again),
