@@ -7,7 +7,7 @@
 #   host 10.9.0.1 \
 #   guest 1 .11    } all on d-rxe0, the netdev of rxe0, whose packets come back to it
 #   guest 2 .12   /
-# lab: --guests 0 --timeout 1500
+# lab: --guests 0 --timeout 5000
 . /hyv/tests/e2e/common.bash
 
 # cm_ids: what the host's rdma_cm holds
@@ -17,11 +17,12 @@ busy() { (($(cm_ids) > $1)); }
 
 # tools SERVER CLIENT: every tool there is
 tools() {
-	local s=$1 c=$2 ip
-	ip=$(rdma_ip "$s")
-	check "$s <- $c: rping" connect "$s" "$c" rping -s -a "$ip" -C $N -V -- rping -c -a "$ip" -C $N -V
+	local s=$1 c=$2 ip ip6
+	ip=$(rdma_ip "$s") ip6=$(rdma_ip6 "$s")
+	check "$s <- $c: rping" connect "$s" "$c" rping -s -a "$ip" -C 100 -V -- rping -c -a "$ip" -C 100 -V
 	check "$s <- $c: rping on the wildcard" connect "$s" "$c" rping -s -C 3 -V -- rping -c -a "$ip" -C 3 -V
-	check "$s <- $c: rping over IPv6" connect "$s" "$c" rping -s -a "$(rdma_ip6 "$s")" -C 3 -V -- rping -c -a "$(rdma_ip6 "$s")" -C 3 -V
+	check "$s <- $c: rping over IPv6" connect "$s" "$c" rping -s -a "$ip6" -C 3 -V -- rping -c -a "$ip6" -C 3 -V
+	check "$s <- $c: ucmatose over IPv6" connect "$s" "$c" ucmatose -b "$ip6" -c 3 -C 5 -- ucmatose -s "$ip6" -c 3 -C 5
 	check "$s <- $c: ucmatose, $N connections" connect "$s" "$c" ucmatose -c $N -C 5 -S 512 -- ucmatose -s "$ip" -c $N -C 5 -S 512
 	check "$s <- $c: rdma_server, rdma_client" connect "$s" "$c" rdma_server -- rdma_client -s "$ip"
 	check "$s <- $c: rdma_xserver, rdma_xclient -c r" connect "$s" "$c" rdma_xserver -c r -- rdma_xclient -s "$ip" -c r
@@ -71,8 +72,10 @@ by_type() {
 }
 
 export UD=on
-N=${LONG:+100}
+N=${LONG:+100} MAX=200
 N=${N:-10}
+[[ $DEVICE_OF_HOST != siw* ]] || MAX=30	# natively, too, libsiw makes no CQs for more than 36 in a process
+((N < MAX)) || N=$MAX
 check "the host's device" native_device || exit 1
 check "two guests, each with an address of its own" address_guests 1 2 || exit 1
 check "the host has addresses there" eval 'ip address replace "$(rdma_ip6 host)/64" dev d-$DEVICE_OF_HOST nodad'
@@ -119,6 +122,9 @@ fi
 tools 1 2
 tools 1 host
 tools host 2
+for ip in "$(rdma_ip 1)" "$(rdma_ip6 1)"; do
+	check "1 <- 2: rping to $ip, on IPv6's wildcard" connect 1 2 rping -s -a :: -C 3 -V -- rping -c -a "$ip" -C 3 -V
+done
 check "1 <- 2: rsockets" connect 1 2 rstream -S 4096 -C 10 -I 10 -T v -- rstream -s "$(rdma_ip 1)" -S 4096 -C 10 -I 10 -T v
 check "1 <- 1: rping within a guest" connect 1 1 rping -s -C 3 -V -- rping -c -a "$(rdma_ip 1)" -C 3 -V
 
@@ -188,8 +194,8 @@ rounds() {
 }
 ROUNDS=2 AT_ONCE=50
 [[ ! $LONG ]] || ROUNDS=10 AT_ONCE=1000
-if [[ $DEVICE_OF_HOST == siw* ]]; then	# natively, too, libsiw makes no CQs for more than 36 in a process
-	AT_ONCE=30
+if [[ $DEVICE_OF_HOST == siw* ]]; then
+	AT_ONCE=$MAX
 	[[ ! $LONG ]] || ROUNDS=34
 fi
 check "$AT_ONCE connections at once, opened, used, closed, in $ROUNDS rounds" rounds $ROUNDS $AT_ONCE
@@ -202,7 +208,9 @@ in_vain() {
 	on "$1" rping -c -a "$at" -C 1 ${2:+-p "$2"} </dev/null >/dev/null 2>&1 &
 	wait_for 20 tries_in_vain "$at" && sleep 1
 }
-killed_at_once() { guest "$1" pkill -KILL -x "$2" && wait_for 10 not guest "$1" pgrep -x "$2"; }	# GUEST PROGRAM
+# killed_at_once N PROGRAM, has_ended N PROGRAM: in guest N, which answers
+killed_at_once() { guest "$1" pkill -KILL -x "$2" && wait_for 10 has_ended "$1" "$2"; }
+has_ended() { guest "$1" bash -c '! pgrep -x "$0"' "$2"; }
 # frozen N CMD...: runs CMD while guest N's daemon stands still
 frozen() {
 	local n=$1 code=0
@@ -225,6 +233,15 @@ if [[ $DEVICE_OF_HOST == siw* ]]; then
 		return $code
 	}
 	check "so can one whose peer says nothing, and nothing is left" mute_peer
+	mute_client() {
+		local fd code=0
+		on 1 timeout 60 rping -s -a "$(rdma_ip 1)" </dev/null >/dev/null 2>&1 &
+		wait_for 20 listens 1 rping && exec {fd}<>"/dev/tcp/$(rdma_ip 1)/7174" || return
+		killed_at_once 1 rping && baseline_check 20 || code=1
+		exec {fd}>&-
+		return $code
+	}
+	check "so can a server whose client says nothing" mute_client
 else
 	# killed_acceptor: the other side never says its last word
 	killed_acceptor() {
@@ -258,13 +275,23 @@ both_listen() {
 }
 check "two guests listen on the same port" both_listen
 
-check "guest 1 gives itself foreign addresses" guest 1 bash -c "ip a a $NET.99/24 dev hyv0 && ip a a $(rdma_ip 2)/32 dev hyv0"
-check "it cannot listen on one that is nobody's" refuses 'Cannot assign requested address' 1 rping -s -a $NET.99 -C 1
-check "nor on the other guest's" refuses 'Cannot assign requested address' 1 rping -s -a "$(rdma_ip 2)" -C 1
-check "nor connect from it" refuses 'Cannot assign requested address' 1 ucmatose -s "$(rdma_ip host)" -b $NET.99 -c 1
-[[ $DEVICE_OF_HOST != rxe* ]] ||
-	check "nor use its GID" refuses 'modify_qp: EADDRNOTAVAIL' 1 gid_use "$(guest 1 grep -l '0a09:0063$' -r /sys/class/infiniband/hyv0/ports/1/gids/ | sed 's|.*/||')"
-check "the addresses go again" guest 1 bash -c "ip a d $NET.99/24 dev hyv0 && ip a d $(rdma_ip 2)/32 dev hyv0"
+# nobody's, and guest 2's, which the host has on that netdev
+FOREIGN=("$NET.99" "$(rdma_ip 2)" "$(rdma_ip6 2)")
+index_of() { guest 1 grep -l "0a09:00$1\$" -r /sys/class/infiniband/hyv0/ports/1/gids/ | sed 's|.*/||'; }	# the foreign GID's
+check "guest 1 gives itself foreign addresses" guest 1 bash -c 'for a; do ip address add "$a" dev hyv0 || exit; done' bash "${FOREIGN[@]}"
+for ip in "${FOREIGN[@]}"; do
+	check "it cannot listen on $ip" refuses 'rdma_listen: Cannot assign requested address' 1 rping -s -a "$ip" -C 1
+done
+for ip in "${FOREIGN[@]:0:2}"; do
+	check "nor connect from $ip" refuses 'failure connecting: Cannot assign requested address' 1 ucmatose -s "$(rdma_ip host)" -b "$ip" -c 1
+done
+check "nor connect from ${FOREIGN[2]}" refuses 'failure connecting: Cannot assign requested address' 1 ucmatose -s "$(rdma_ip6 host)" -b "${FOREIGN[2]}" -c 1
+if [[ $DEVICE_OF_HOST == rxe* ]]; then
+	for gid in 63 0c; do
+		check "nor use the GID of $NET.$((0x$gid))" refuses 'modify_qp: EADDRNOTAVAIL' 1 gid_use "$(index_of $gid)"
+	done
+fi
+check "the addresses go again" guest 1 bash -c 'for a; do ip address delete "$a" dev hyv0 || exit; done' bash "${FOREIGN[@]}"
 
 # full_backlog: of ten clients two wait for a server that stands still, and the others are rejected; then one is served, and when the server is
 # killed, all have heard
@@ -278,20 +305,32 @@ full_backlog() {
 		wait_for 20 grep -q '^connected' "$out" && guest 1 pkill -KILL -x cm_peer && wait_for 20 gone $pid &&
 		equal "$(grep -c '^rejected' "$out") $(grep -c '^disconnected' "$out")" "9 1" || { cat "$out"; return 1; }
 }
-# over siw a client waits five seconds, in which ten guest processes may not have started
+# over siw a client waits five seconds, in which ten guest processes may not have started: the host's do
+full_backlog_siw() {
+	local out=$RUN/clients.out pid code=0
+	on 1 timeout 100 cm_peer serve "$(rdma_ip 1)" 2 </dev/null >/dev/null 2>&1 &
+	wait_for 20 listens 1 cm_peer && guest 1 pkill -STOP -x cm_peer || return
+	bash -c 'for i in {1..10}; do timeout 60 cm_peer stay "$0" & done; wait' "$(rdma_ip 1)" </dev/null >"$out" 2>&1 &
+	pid=$!
+	wait_for 40 eval '(($(grep -c "^rejected" "$RUN/clients.out") == 8))' && not grep '^connected' "$out" || { cat "$out"; code=1; }
+	guest 1 pkill -KILL -x cm_peer
+	wait_for 70 gone $pid && return $code
+}
 if [[ $DEVICE_OF_HOST == rxe* ]]; then
 	check "ten clients of a server with a backlog of two, which stands still" full_backlog
-	check "nothing is left on the host" baseline_check 20
+else
+	check "of ten clients of a server with a backlog of two eight are rejected" full_backlog_siw
 fi
+check "nothing is left on the host" baseline_check 20
 
 # server_killed: the server dies while clients connect; they end, and with errors
 server_killed() {
 	local pid
-	on 1 timeout 100 ucmatose -c 200 -C 0 </dev/null >/dev/null 2>&1 &
+	on 1 timeout 100 ucmatose -c $MAX -C 0 </dev/null >/dev/null 2>&1 &
 	wait_for 20 listens 1 ucmatose || return
-	on 2 timeout 90 ucmatose -s "$(rdma_ip 1)" -c 200 -C 0 </dev/null >"$RUN/client.out" 2>&1 &
+	on 2 timeout 90 ucmatose -s "$(rdma_ip 1)" -c $MAX -C 0 </dev/null >"$RUN/client.out" 2>&1 &
 	pid=$!
-	wait_for 30 busy 20 && guest 1 pkill -KILL -x ucmatose || return
+	wait_for 30 busy $((MAX / 3)) && guest 1 pkill -KILL -x ucmatose || return
 	local code=0
 	wait $pid || code=$?
 	((code && code != 124)) || { echo "exit code $code"; cat "$RUN/client.out"; return 1; }
@@ -300,25 +339,25 @@ check "the server is killed while clients connect" server_killed
 check "nothing is left on the host" baseline_check 60
 
 # peer_killed WHAT...: guest 2 is connected to guest 1 and guest 1 to guest 2, and WHAT takes guest 1's ends away. Guest 2, which does nothing but
-# wait for events, is told of both, and long before the time-outs of a peer that has gone without a word
-TOLD_WITHIN=20
+# wait for events, is told of both, and long before the time-outs of a peer that has gone without a word. PEER: the host, in place of guest 2
+TOLD_WITHIN=20 PEER=2
 peer_killed() {
 	local n pids=() end
-	rm -f "$RUN"/{serve,stay}.[12]
-	for n in 2 1; do
+	rm -f "$RUN"/{serve,stay}.*
+	for n in $PEER 1; do
 		on $n timeout 100 cm_peer serve "$(rdma_ip $n)" </dev/null >"$RUN/serve.$n" 2>&1 &
 		pids+=($!)
 		wait_for 20 listens $n cm_peer || return
 	done
-	for n in 2 1; do
-		on $n timeout 100 cm_peer stay "$(rdma_ip $((3 - n)))" </dev/null >"$RUN/stay.$n" 2>&1 &
+	for n in $PEER 1; do
+		on $n timeout 100 cm_peer stay "$(rdma_ip "$([[ $n == 1 ]] && echo $PEER || echo 1)")" </dev/null >"$RUN/stay.$n" 2>&1 &
 		pids+=($!)
 		wait_for 20 grep -q '^connected' "$RUN/stay.$n" || { cat "$RUN/stay.$n"; return 1; }
 	done
 	end=$((SECONDS + TOLD_WITHIN))
 	"$@" || return
 	for n in serve stay; do
-		wait_for $((end > SECONDS ? end - SECONDS : 0)) grep -q '^disconnected' "$RUN/$n.2" || { cat "$RUN/$n.2"; return 1; }
+		wait_for $((end > SECONDS ? end - SECONDS : 0)) grep -q '^disconnected' "$RUN/$n.$PEER" || { cat "$RUN/$n.$PEER"; return 1; }
 	done
 	wait "${pids[0]}" && wait "${pids[2]}"
 }
@@ -333,8 +372,9 @@ check "nothing is left on the host" baseline_check 60
 check "guest 1 is killed, while it connects to nowhere, too: guest 2 is told" peer_killed eval 'in_vain 1 && vm_kill 1'
 check "hyvd ends with it, at once" wait_for 5 gone "$(hyvd_pid 1)"
 check "guest 1 is started anew" address_guests 1
+check "nothing is left on the host" baseline_check 60
 check "hyvd is killed: guest 2 is told" peer_killed hyvd_kill 1
-check "guest 1 goes on" guest 1 true
+check "guest 1 goes on, its programs do not" wait_for 60 has_ended 1 cm_peer
 check "its module can be removed" guest 1 timeout 60 rmmod virtio_hyv
 # reset_in_vain: guest 2 is reset while it connects to nowhere, and the host has nothing of it any more; it is not waited for
 reset_in_vain() {
@@ -342,4 +382,9 @@ reset_in_vain() {
 	timeout 5 lab-agent run vsock:12 busybox reboot -f </dev/null >/dev/null 2>&1
 	wait_for 10 not busy 0 && vm_kill 2
 }
+PEER=host
+check "no connection is left on the host" wait_for 30 not busy 0
+check "guest 1 and its hyvd are started anew" eval 'vm_kill 1; address_guests 1'
+check "guest 1's processes are killed: the host's are told" peer_killed guest 1 pkill -KILL -x cm_peer
+check "guest 1 is killed: the host's are told" peer_killed vm_kill 1
 check "guest 2 is reset while it connects to nowhere: nothing is left of it at once" reset_in_vain
