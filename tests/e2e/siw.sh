@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Proves that a guest has siw's verbs, from Debian's unchanged source: attributes, objects, errors and what is left behind are the host's.
+# Proves that a guest has siw's verbs, from Debian's unchanged source: attributes, objects, errors and what is left behind are the host's; and
+# that data passes, for which siw needs connections: more of those in cm_siw.sh.
 # lab: --guests 0 --timeout 900
 export DEVICE_OF_HOST=siw0
 . /hyv/tests/e2e/common.bash
@@ -30,3 +31,10 @@ for place in host 1; do
 done
 check "the same kinds in both" diff "$RUN/kinds.host" "$RUN/kinds.1"
 check "nothing is left on the host" baseline_check
+
+check "two guests with addresses" address_guests 2 3 || exit 1
+for pair in "2 3" "2 host" "host 3"; do
+	read -r s c <<<"$pair"
+	check "$s <- $c: rping" connect "$s" "$c" rping -s -a "$(rdma_ip "$s")" -C 10 -S 4096 -V -- rping -c -a "$(rdma_ip "$s")" -C 10 -S 4096 -V
+done
+check "2 <- 3: ib_write_bw -R" connect 2 3 ib_write_bw -R -F -n 50 -s 4096 -d hyv0 -- ib_write_bw -R -F -n 50 -s 4096 -d hyv0 "$(rdma_ip 2)"
