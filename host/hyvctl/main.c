@@ -178,7 +178,7 @@ static enum exit_code watch(const struct options *opt)
 	enum exit_code code = EXIT_OK;
 	long i;
 
-	for (i = 0; !code && (!opt->count || i < opt->count); i++) {
+	for (i = 0; !code && !ferror(stdout) && (!opt->count || i < opt->count); i++) {
 		if (i)
 			nanosleep(&pause, NULL);
 		code = client_ask(opt->dir, vm, PROMPTLY, request("show"), &show);
@@ -404,6 +404,15 @@ static const struct argp parser = {
 	       "output cannot be written; 4 the guest did not do its part; 64 wrong usage.",
 };
 
+/* Return: @code, or EXIT_OUTPUT if that is no error, but standard output has not taken all */
+static enum exit_code end_output(enum exit_code code)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return code;
+	fprintf(stderr, "hyvctl: cannot write: %s\n", strerror(errno));
+	return code ? code : EXIT_OUTPUT;
+}
+
 int main(int argc, char **argv)
 {
 	struct options opt = {
@@ -423,7 +432,7 @@ int main(int argc, char **argv)
 		if (opt.num_words < cmd->min_words ||
 		    (cmd->max_words && opt.num_words > cmd->max_words))
 			break;
-		code = cmd->run(&opt);
+		code = end_output(cmd->run(&opt));
 		json_decref(opt.addresses);
 		return code;
 	}

@@ -521,7 +521,7 @@ static int hyvctl(struct fixture *f, const char *args)
 	FILE *p;
 	int status;
 
-	snprintf(line, sizeof(line), "exec %s --dir %s %s 2>&1", HYVCTL, f->dir, args);
+	snprintf(line, sizeof(line), "exec 2>&1 %s --dir %s %s", HYVCTL, f->dir, args);
 	p = popen(line, "r");
 	assert_non_null(p);
 	fcntl(fileno(p), F_SETFL, O_NONBLOCK);
@@ -769,6 +769,10 @@ static void hyvctl_tells_errors_by_its_exit_code(void **state)
 	assert_int_equal(hyvctl(f, "limit"), 64);
 	assert_int_equal(hyvctl(f, "show"), 64);
 	assert_int_equal(hyvctl(f, "brew vm1"), 64);
+	assert_int_equal(hyvctl(f, "list >/dev/full"), 3);
+	assert_string_equal(out, "hyvctl: cannot write: No space left on device\n");
+	assert_int_equal(hyvctl(f, "watch vm1 >/dev/full"), 3);
+	assert_int_equal(hyvctl(f, "show vm2 >/dev/full"), 2);
 	assert_int_equal(hyvctl(f, ""), 64);
 }
 
