@@ -50,6 +50,7 @@ int hello_exec(struct cmd *cmd)
 
 void session_window_live(struct vm *vm, int error)
 {
+	static struct log_ratelimit lines = LOG_GUEST_RATE;
 	struct cmd *cmd = vm->hello;
 
 	vm->window_is_live = !error;
@@ -58,7 +59,8 @@ void session_window_live(struct vm *vm, int error)
 		return;
 	if (!error) {
 		fill_hello(cmd);
-		log_info("the guest is connected");
+		if (log_allowed(&lines))
+			log_info("the guest is connected");
 	}
 	cmd_answer(cmd, error);
 }

@@ -6,11 +6,30 @@
 #include <errno.h>
 #include <string.h>
 #include "fake_host.h"
+#include "session.h"
+#include "window.h"
 
 #define TABLE_GPA (DRIVER_GPA + 0x600000)
 #define BUF_GPA	  (DRIVER_GPA + 0x700000)
 
 static struct device device = { .name = "fake0", .uverbs_path = "/dev/null" };
+
+/* ---- instead of QEMU, which shows the window when session_window_live() is called ---- */
+
+int __wrap_window_fd(const struct window *win);
+int __wrap_window_fd(const struct window *win)
+{
+	(void)win;
+	return -1;
+}
+
+int __wrap_vu_dev_map_window(struct vu_dev *dev, int fd);
+int __wrap_vu_dev_map_window(struct vu_dev *dev, int fd)
+{
+	(void)dev;
+	(void)fd;
+	return 0;
+}
 
 static int setup(void **state)
 {
@@ -241,6 +260,31 @@ static void a_stop_while_requests_wait(void **state)
 	vm.limits.max[LIMIT_OPS] = LIMIT_NONE;
 }
 
+static void a_guest_that_connects_again_and_again_does_not_flood_the_log(void **state)
+{
+	struct hyv_req_hello req = { .version = htole32(HYV_WIRE_VERSION) };
+	const char *line = fake_journal(true);
+	struct frontend *fe = *state;
+	unsigned int i, lines = 0;
+
+	for (i = 0; i < 50; i++) {
+		vm.window_is_live = false;
+		fake_offer(fe, 0, HYV_OP_HELLO, &req, sizeof(req), "", 0,
+			   sizeof(struct hyv_resp_hello));
+		fake_kick(fe);
+		while (!vm.hello)
+			assert_true(sd_event_run(fe->loop, 1000000) > 0);
+		session_window_live(&vm, 0);
+		assert_true(fake_answered(fe, fe->d[HYV_VQ_CONTROL].next_avail, 1000));
+	}
+	fake_journal(false);
+	while ((line = strstr(line, "the guest is connected"))) {
+		lines++;
+		line++;
+	}
+	assert_in_range(lines, 1, 10); /* in two intervals, on a slow machine */
+}
+
 #define limited_test(name) cmocka_unit_test_setup_teardown(name, setup, fake_teardown)
 
 int main(void)
@@ -253,6 +297,7 @@ int main(void)
 		limited_test(all_memory_is_registered_so_often_and_no_more),
 		limited_test(over_the_rate_answers_wait_and_none_fails),
 		limited_test(a_stop_while_requests_wait),
+		limited_test(a_guest_that_connects_again_and_again_does_not_flood_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

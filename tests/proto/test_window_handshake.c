@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "frontend.h"
 #include "log.h"
@@ -30,6 +32,12 @@ static void become_live(struct frontend *fe)
 	fe_be_request(fe, BE_HOST_NOTIFIER);
 	fe_be_answer(fe, BE_HOST_NOTIFIER, 0);
 	fe_log(fe, "L0 ");
+}
+
+static void close_be(struct frontend *fe)
+{
+	close(fe->be);
+	fe->be = -1;
 }
 
 static void restart(struct frontend *fe)
@@ -261,6 +269,32 @@ static void test_refused(void **state)
 	fe_log(fe, "L-5 ");
 	/* The owner may try again. */
 	become_live(fe);
+}
+
+/* What a guest can cause again and again with HELLO is not told each time. */
+static void test_refusals_do_not_flood_the_log(void **state)
+{
+	int before = dup(STDERR_FILENO), said_fd = memfd_create("said", MFD_CLOEXEC), i;
+	struct frontend *fe = *state;
+	struct stat said;
+
+	fe_ready(fe);
+	dup2(said_fd, STDERR_FILENO);
+	for (i = 0; i < 50; i++) {
+		map(fe);
+		fe_be_request(fe, BE_SHMEM_MAP);
+		fe_be_answer(fe, BE_SHMEM_MAP, 1);
+		fe_log(fe, "L-5 ");
+	}
+	close_be(fe);
+	fe_log(fe, "");
+	for (i = 0; i < 50; i++)
+		assert_int_equal(vu_dev_map_window(fe->dev, fe->window_fd), -EOPNOTSUPP);
+	dup2(before, STDERR_FILENO);
+	assert_int_equal(fstat(said_fd, &said), 0);
+	assert_in_range(said.st_size, 0, 2000);
+	close(before);
+	close(said_fd);
 }
 
 /* Whatever the barrier's answer says: that it came is what counts. */
@@ -628,12 +662,6 @@ static void test_answer_beyond_any_size(void **state)
 
 /* ---- the channel goes away ---- */
 
-static void close_be(struct frontend *fe)
-{
-	close(fe->be);
-	fe->be = -1;
-}
-
 /* A new channel works, the device has not suffered. */
 static void new_channel(struct frontend *fe)
 {
@@ -765,6 +793,7 @@ int main(void)
 		fe_test(test_twice),
 		fe_test(test_bad_file),
 		fe_test(test_refused),
+		fe_test(test_refusals_do_not_flood_the_log),
 		fe_test(test_barrier_refused),
 		fe_test(test_after_reset),
 		fe_test(test_after_pause),
