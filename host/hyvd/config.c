@@ -92,7 +92,7 @@ static const char *add_device(struct reader *r, size_t line, const char *text)
 	if (ret)
 		return NULL;
 	for (i = 0; i < opt->num_devices; i++)
-		if (!strcmp(opt->devices[i], found))
+		if (!strcmp(opt->devices[i].name, found))
 			break;
 	if (i < opt->num_devices) {
 		complain(r, line,
@@ -105,8 +105,10 @@ static const char *add_device(struct reader *r, size_t line, const char *text)
 			 HYV_MAX_DEVICES);
 		return NULL;
 	}
-	snprintf(opt->devices[opt->num_devices++], sizeof(opt->devices[0]), "%s", found);
-	return opt->devices[i];
+	opt->devices[i].line = line;
+	snprintf(opt->devices[i].name, sizeof(opt->devices[i].name), "%s", found);
+	opt->num_devices++;
+	return opt->devices[i].name;
 }
 
 static size_t line_of(const yaml_node_t *node)

@@ -137,7 +137,7 @@ static int begin_with_address(struct vm *vm, const struct options *opt,
 
 	if (address->device[0] && !dev)
 		return 0; /* which has been told */
-	log_at(address->line ? opt->config : NULL, address->line);
+	log_at(opt->config, address->line);
 	ret = gid_add_address(vm, dev, address->text);
 	log_at(NULL, 0);
 	log_about(NULL, 0);
@@ -168,7 +168,9 @@ int hotplug_begin(struct vm *vm, const struct options *opt)
 	int ret = 0, err;
 
 	for (i = 0; i < opt->num_devices; i++) {
-		err = begin_with(vm, opt->devices[i]);
+		log_at(opt->config, opt->devices[i].line);
+		err = begin_with(vm, opt->devices[i].name);
+		log_at(NULL, 0);
 		log_about(NULL, 0);
 		ret = ret ? ret : err;
 	}

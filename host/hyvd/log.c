@@ -157,7 +157,7 @@ void log_err(const char *fmt, ...)
 	va_end(ap);
 	if (caught)
 		snprintf(caught, caught_len, "%s", text);
-	if (at_file)
+	if (at_line)
 		print_err("%s:%zu: %s", at_file, at_line, text);
 	else
 		print_err("%s", text);

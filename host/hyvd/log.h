@@ -32,8 +32,8 @@ void log_init(const char *name, bool verbose);
 void log_about(const char *device, uint64_t object);
 
 /**
- * log_at() - this thread's log_err() begins with "@file:@line: " from now on, until this is called with
- * NULL; @file: stays where it is until then
+ * log_at() - this thread's log_err() begins with "@file:@line: " from now on, but for line 0; @file: stays
+ * where it is until this is called again
  */
 void log_at(const char *file, size_t line);
 

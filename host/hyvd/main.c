@@ -263,8 +263,11 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 			strerror(-ret));
 		return ret;
 	}
-	for (i = 0; i < opt->num_devices && !ret; i++)
+	for (i = 0; i < opt->num_devices && !ret; i++) {
+		log_at(opt->config, opt->devices[i].line);
 		ret = device_check(vm->devices[i]);
+	}
+	log_at(NULL, 0);
 	if (ret)
 		return ret;
 	vm->pool = pool_create(POOL_THREADS);

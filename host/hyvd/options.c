@@ -241,8 +241,10 @@ int options_parse(struct options *opt, int argc, char **argv)
 	set(opt->control, sizeof(opt->control), given.control);
 	if (opt->config[0])
 		set_paths(opt);
-	for (i = 0; i < given.num_devices; i++)
-		set(opt->devices[i], sizeof(opt->devices[i]), given.devices[i]);
+	for (i = 0; i < given.num_devices; i++) {
+		opt->devices[i] = (struct option_device){ 0 };
+		set(opt->devices[i].name, sizeof(opt->devices[i].name), given.devices[i]);
+	}
 	if (given.num_devices)
 		opt->num_devices = given.num_devices;
 	for (i = 0; i < given.num_addresses; i++) {

@@ -13,6 +13,12 @@
 #define OPTIONS_ADDRESS_LEN \
 	64 /* an IPv6 address with /LEN, and room to see what is wrong with it */
 
+/** struct option_device - a device of the host; @line: of the configuration file, or 0 */
+struct option_device {
+	char name[NAME_MAX + 1];
+	size_t line;
+};
+
 /**
  * struct option_address - an address of the VM, as it was written
  * @text: an IP address, with /LEN or not
@@ -31,7 +37,7 @@ struct option_address {
  * @socket: for QEMU
  * @control: for hyvctl, or "" for none
  * @name: the VM's, in messages
- * @devices: names of the host's devices, @num_devices of them
+ * @devices: of the host, @num_devices of them
  * @addresses: of the VM, @num_addresses of them
  * @window_size: bytes
  * @poll_us: how long to look for doorbells after the last one
@@ -45,7 +51,7 @@ struct options {
 	char socket[PATH_MAX];
 	char control[PATH_MAX];
 	char name[64];
-	char devices[HYV_MAX_DEVICES][NAME_MAX + 1];
+	struct option_device devices[HYV_MAX_DEVICES];
 	unsigned int num_devices;
 	struct option_address addresses[VM_MAX_ADDRESSES];
 	unsigned int num_addresses;

@@ -222,7 +222,7 @@ static void all_that_is_not_there_is_told(void **state)
 	static const uint8_t own[16] = { [10] = 0xff, [11] = 0xff, 10, 9, 0, 11 };
 	static const struct options wrong = {
 		.config = "a.yaml",
-		.devices = { "nosuch0", "rxe1", "rxe1" },
+		.devices = { { "nosuch0", 3 }, { "rxe1", 4 }, { "rxe1", 0 } },
 		.num_devices = 3,
 		.addresses = { { "10.9.0.12", "", 7 },
 			       { "10.9.0.11/24", "rxe1", 0 },
@@ -232,14 +232,14 @@ static void all_that_is_not_there_is_told(void **state)
 		.num_addresses = 5,
 	};
 	static const struct options right = {
-		.devices = { "rxe2", "rxe3" },
+		.devices = { { "rxe2", 3 }, { "rxe3", 4 } },
 		.num_devices = 2,
 		.addresses = { { "10.9.0.11", "rxe3", 0 } },
 		.num_addresses = 1,
 	};
 	static const char *const errors[] = {
-		"no such device",
-		"has 'rxe1' already",
+		"error: a.yaml:3: no such device",
+		"error: the VM has 'rxe1' already",
 		"error: a.yaml:7: address '10.9.0.12' is on the netdev of no device",
 		"error: address 'fd09::13' is on the netdev of no device of this VM called rxe1",
 		"error: a.yaml:9: the VM has the address '10.9.0.11' already",

@@ -94,8 +94,8 @@ static void the_originals_form_works_as_it_is(void **state)
 	(void)state;
 	assert_int_equal(read_text("fedc:ba98:7654:3210\n0123:4567:89AB:CDEF\n", &opt, find), 0);
 	assert_int_equal(opt.num_devices, 2);
-	assert_string_equal(opt.devices[0], "siw0");
-	assert_string_equal(opt.devices[1], "rxe0");
+	assert_string_equal(opt.devices[0].name, "siw0");
+	assert_string_equal(opt.devices[1].name, "rxe0");
 	assert_int_equal(read_text("# mine\n\n  0123:4567:89ab:cdef  # rxe\r\n", &opt, find), 0);
 	assert_int_equal(opt.num_devices, 1);
 	assert_int_equal(read_text("0123:4567:89ab:cdef", &opt, find), 0);
@@ -137,8 +137,10 @@ static void yaml_says_everything(void **state)
 	assert_string_equal(opt.socket, "/tmp/a.sock");
 	assert_string_equal(opt.control, "/tmp/a.ctl");
 	assert_int_equal(opt.num_devices, 2);
-	assert_string_equal(opt.devices[0], "rxe0");
-	assert_string_equal(opt.devices[1], "siw0");
+	assert_string_equal(opt.devices[0].name, "rxe0");
+	assert_string_equal(opt.devices[1].name, "siw0");
+	assert_int_equal(opt.devices[0].line, 5);
+	assert_int_equal(opt.devices[1].line, 6);
 	assert_int_equal(opt.num_addresses, 2);
 	assert_string_equal(opt.addresses[0].text, "10.1.2.3/24");
 	assert_string_equal(opt.addresses[0].device, "");
@@ -153,7 +155,7 @@ static void yaml_says_everything(void **state)
 	assert_true(opt.verbose);
 	assert_false(opt.sandbox);
 	assert_int_equal(read_text("devices: [ name: siw0 ]", &opt, find), 0);
-	assert_string_equal(opt.devices[0], "siw0");
+	assert_string_equal(opt.devices[0].name, "siw0");
 	assert_int_equal(opt.ud, UD_WHERE_WHOLE);
 	assert_int_equal(read_text("devices: [ rxe0 ]\nud: off\n", &opt, find), 0);
 	assert_int_equal(opt.ud, UD_OFF);
@@ -183,7 +185,7 @@ static void a_device_has_addresses_of_its_own(void **state)
 			 0);
 	assert_string_equal(said, "");
 	assert_int_equal(opt.num_devices, 2);
-	assert_string_equal(opt.devices[1], "rxe0");
+	assert_string_equal(opt.devices[1].name, "rxe0");
 	assert_int_equal(opt.num_addresses, 4);
 	is_address(&opt.addresses[0], "10.1.2.4", "", 1);
 	is_address(&opt.addresses[1], "10.1.2.3/24", "siw0", 4);
