@@ -548,6 +548,27 @@ static void prints(const char *text)
 		fail_msg("'%s' is not in:\n%s", text, out);
 }
 
+/* Return: what was printed, for the caller to decref */
+static json_t *printed(void)
+{
+	json_t *json = json_loads(out, 0, NULL);
+
+	if (!json)
+		fail_msg("no JSON: %s", out);
+	return json;
+}
+
+/* run hyvctl with these arguments, among them --json, for a change that succeeds */
+static void says_ok_in_json(struct fixture *f, const char *args)
+{
+	json_t *json;
+
+	assert_int_equal(hyvctl(f, args), 0);
+	json = printed();
+	assert_true(json_is_true(json_object_get(json, "ok")));
+	json_decref(json);
+}
+
 static void hyvctl_prints_tables(void **state)
 {
 	struct fixture *f = *state;
@@ -574,19 +595,40 @@ static void hyvctl_prints_tables(void **state)
 
 static void hyvctl_prints_json(void **state)
 {
-	static const char *const commands[] = { "--json show vm1", "stats vm1 --json", "list -j",
-						"limit vm1 qps=8 -j" };
 	struct fixture *f = *state;
+	int pid, used, max, count;
+	const char *name;
 	json_t *json;
-	size_t i;
 
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		assert_int_equal(hyvctl(f, commands[i]), 0);
-		json = json_loads(out, 0, NULL);
-		assert_non_null(json);
-		json_decref(json);
-	}
+	assert_int_equal(hyvctl(f, "limit vm1 qps=8 -j"), 0);
 	assert_int_equal(f->vm.limits.max[LIMIT_QPS], 8);
+	json = printed();
+	assert_int_equal(json_unpack(json, "{s:{s:{s:i}}}", "limits", "qps", "max", &max), 0);
+	assert_int_equal(max, 8);
+	json_decref(json);
+	assert_int_equal(hyvctl(f, "--json show vm1"), 0);
+	json = printed();
+	assert_int_equal(json_unpack(json, "{s:s, s:i, s:{s:{s:i, s:i}}}", "name", &name, "pid",
+				     &pid, "limits", "qps", "used", &used, "max", &max),
+			 0);
+	assert_string_equal(name, "vm1");
+	assert_int_equal(pid, getpid());
+	assert_int_equal(used, 2);
+	assert_int_equal(max, 8);
+	json_decref(json);
+	assert_int_equal(hyvctl(f, "list -j"), 0);
+	json = printed();
+	assert_int_equal(json_array_size(json), 1);
+	assert_int_equal(json_unpack(json, "[{s:s, s:i}]", "name", &name, "pid", &pid), 0);
+	assert_string_equal(name, "vm1");
+	assert_int_equal(pid, getpid());
+	json_decref(json);
+	assert_int_equal(hyvctl(f, "stats vm1 --json"), 0);
+	json = printed();
+	assert_int_equal(json_unpack(json, "{s:{s:{s:i}}}", "ops", "create_qp", "count", &count),
+			 0);
+	assert_int_equal(count, 2);
+	json_decref(json);
 }
 
 static void hyvctl_watches_in_json_a_line_at_a_time(void **state)
@@ -617,12 +659,19 @@ static void hyvctl_watches_in_json_a_line_at_a_time(void **state)
 static void hyvctl_sets_limits(void **state)
 {
 	struct fixture *f = *state;
+	json_t *json;
+	int max;
 
 	assert_int_equal(hyvctl(f, "limit vm1 qps=5 window=64M"), 0);
 	prints("qps          2         5        0");
 	assert_int_equal(f->vm.limits.max[LIMIT_WINDOW], 64 << 20);
 	assert_int_equal(hyvctl(f, "limit vm1"), 0);
 	prints("67108864");
+	assert_int_equal(hyvctl(f, "limit vm1 --json"), 0);
+	json = printed();
+	assert_int_equal(json_unpack(json, "{s:{s:{s:i}}}", "limits", "qps", "max", &max), 0);
+	assert_int_equal(max, 5);
+	json_decref(json);
 	assert_int_equal(hyvctl(f, "limit vm1 qps=none"), 0);
 	assert_int_equal(f->vm.limits.max[LIMIT_QPS], LIMIT_NONE);
 }
@@ -630,7 +679,6 @@ static void hyvctl_sets_limits(void **state)
 static void hyvctl_attaches_and_detaches(void **state)
 {
 	struct fixture *f = *state;
-	json_t *json;
 
 	assert_int_equal(hyvctl(f, "attach vm1 rxe1 --address 10.9.1.5/24 -a fd09::5"), 0);
 	assert_string_equal(asked, "attach rxe1 10.9.1.5/24 fd09::5");
@@ -638,11 +686,10 @@ static void hyvctl_attaches_and_detaches(void **state)
 	assert_int_equal(hyvctl(f, "detach vm1 rxe1 --force"), 0);
 	assert_string_equal(asked, "detach rxe1 force");
 	assert_string_equal(out, "vm1: rxe1 detached\n");
-	assert_int_equal(hyvctl(f, "--json detach vm1 rxe1"), 0);
+	says_ok_in_json(f, "attach vm1 rxe1 --json");
+	assert_string_equal(asked, "attach rxe1");
+	says_ok_in_json(f, "--json detach vm1 rxe1");
 	assert_string_equal(asked, "detach rxe1");
-	json = json_loads(out, 0, NULL);
-	assert_true(json_is_true(json_object_get(json, "ok")));
-	json_decref(json);
 	going = "rxe1";
 	assert_int_equal(hyvctl(f, "show vm1"), 0);
 	prints("\n     5  siw0 ");
@@ -668,7 +715,7 @@ static void hyvctl_shows_and_changes_gids(void **state)
 	assert_int_equal(hyvctl(f, "gid vm1"), 0);
 	prints("rxe0       1      1  ::ffff:10.9.0.11  RoCE v2  no       yes      -\n");
 	assert_int_equal(hyvctl(f, "gid vm1 --json"), 0);
-	json = json_loads(out, 0, NULL);
+	json = printed();
 	assert_int_equal(json_array_size(json_object_get(json, "gids")), 2);
 	json_decref(json);
 	assert_int_equal(hyvctl(f, "gid vm1 add rxe0 10.9.0.12/24"), 0);
@@ -677,6 +724,10 @@ static void hyvctl_shows_and_changes_gids(void **state)
 	assert_int_equal(hyvctl(f, "gid vm1 del rxe0 ::ffff:10.9.0.12"), 0);
 	assert_string_equal(asked, "del rxe0 ::ffff:10.9.0.12");
 	assert_string_equal(out, "vm1: ::ffff:10.9.0.12 removed from rxe0\n");
+	says_ok_in_json(f, "gid vm1 add rxe0 10.9.0.12 --json");
+	assert_string_equal(asked, "add rxe0 10.9.0.12");
+	says_ok_in_json(f, "gid vm1 del rxe0 10.9.0.12 --json");
+	assert_string_equal(asked, "del rxe0 10.9.0.12");
 	refusal = "it is not there";
 	assert_int_equal(hyvctl(f, "gid vm1 add rxe0 10.9.0.13"), 1);
 	prints("vm1: it is not there\n");

@@ -219,6 +219,21 @@ static void a_device_has_addresses_of_its_own(void **state)
 	assert_int_equal(opt.num_addresses, 0);
 }
 
+static void an_address_may_be_written_as_a_gid(void **state)
+{
+	struct options opt;
+
+	(void)state;
+	assert_int_equal(read_text("devices: [ rxe0 ]\naddresses:\n- ::ffff:10.9.0.11/24\n"
+				   "- 0000:0000:0000:0000:0000:ffff:0a09:000c\n"
+				   "- ::ffff:10.9.0.11/33\n",
+				   &opt, find),
+			 -EINVAL);
+	says("F:5: '::ffff:10.9.0.11/33' is not an IP address"); /* but one of IPv4 */
+	assert_int_equal(num_lines(), 1);
+	assert_int_equal(opt.num_addresses, 2);
+}
+
 static void a_guid_of_two_devices_is_none(void **state)
 {
 	struct options opt;
@@ -355,6 +370,7 @@ int main(void)
 		cmocka_unit_test(the_originals_form_has_its_errors_told),
 		cmocka_unit_test(yaml_says_everything),
 		cmocka_unit_test(a_device_has_addresses_of_its_own),
+		cmocka_unit_test(an_address_may_be_written_as_a_gid),
 		cmocka_unit_test(a_guid_of_two_devices_is_none),
 		cmocka_unit_test(the_command_line_decides),
 		cmocka_unit_test(every_error_of_yaml_is_told_at_once),
