@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Proves that bash completes hyvctl's commands, VMs, devices, limits and options where they belong.
+# Proves that bash completes hyvctl's commands, VMs, devices, limits and options where they belong: all that the source has.
 # usage: tests/unit/test_completion.sh      (prints a line per test; exit code 1 when one failed)
 set -euo pipefail
 DIR=$(mktemp -d)
@@ -12,11 +12,13 @@ mkdir -p "$DIR"/run/hyv "$DIR"/sys/class/infiniband/{rxe0,siw0}
 touch "$DIR"/run/hyv/{vm1,web}.{ctl,sock}
 compgen() { if [[ $1 == -G ]]; then builtin compgen -G "$DIR$2"; else builtin compgen "$@"; fi; }
 compopt() { :; }	# bash has it while it completes alone
-. "$(dirname "${BASH_SOURCE[0]}")/../../packaging/bash-completion/hyvctl"
+TREE=$(dirname "${BASH_SOURCE[0]}")/../..
+. "$TREE/packaging/bash-completion/hyvctl"
 
 # completes WANTED WORD...: what the last word, which is the one that is being written, can become
 completes() {
-	local wanted=$1 got
+	local wanted got
+	wanted=$(printf '%s\n' $1 | sort | xargs)
 	shift
 	N=$((N + 1))
 	COMP_WORDS=(hyvctl "$@") COMP_CWORD=$#
@@ -31,7 +33,12 @@ completes() {
 	fi
 }
 
-completes "attach detach gid limit list metrics recover show stats watch" ""
+# rows FILE TABLE: of a table in hyvctl's or hyvd's source, each of which begins with a name
+rows() { sed -n "/ $2\[.*{\$/,/^}/p" "$TREE/host/$1"; }
+
+completes "$(rows hyvctl/main.c commands | grep -oP '{ "\K[a-z]+')" ""
+completes "$(rows hyvd/limit.c rows | grep -oP '{ "\K[a-z_]+' | sed 's/$/=/')" limit vm1 ""
+completes "--help --version $(rows hyvctl/main.c option_table | sed -nE 's/^\t\{ "([^"]*)", [^,]*, NULL, .*/--\1/p; s/^\t\{ "([^"]*)", [^,]*, ".*/--\1=/p')" --
 completes "show stats" s
 completes "vm1 web" show ""
 completes "web" limit w
