@@ -73,7 +73,7 @@ void print_limits(const json_t *vm);
 /** print_gids() - the answer to "gid" */
 void print_gids(const json_t *vm);
 
-/** print_stats() - the answer to "stats"; @before: an earlier one, for rates over @seconds, or NULL */
+/** print_stats() - the answer to "stats"; @before: an earlier one, for rates over @seconds, or NULL: for histograms */
 void print_stats(const json_t *stats, const json_t *before, double seconds);
 
 /** metrics_write() - the answers to "show" and "stats" for Prometheus; a VM that gave only one of them has only that one's metrics */

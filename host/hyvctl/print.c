@@ -7,6 +7,7 @@
 #include "hyvctl.h"
 
 #define MAX_COLUMNS 16
+#define BOUND_LEN   32
 
 char *printable(char *text)
 {
@@ -240,20 +241,43 @@ static uint64_t quantile(const json_t *op, double part)
 	return 0;
 }
 
-static void add_bound(json_t *row, uint64_t us)
+/* @text: out: of @us, as quantile() has it */
+static const char *bound(char text[BOUND_LEN], uint64_t us)
 {
 	if (!us)
-		add_cell(row, "more");
+		snprintf(text, BOUND_LEN, "more");
 	else if (us < 10000)
-		add_cell(row, "<%" PRIu64 "us", us);
+		snprintf(text, BOUND_LEN, "<%" PRIu64 "us", us);
 	else
-		add_cell(row, "<%" PRIu64 "ms", us / 1000 + 1);
+		snprintf(text, BOUND_LEN, "<%" PRIu64 "ms", us / 1000 + 1);
+	return text;
+}
+
+/* how many took less than a bound, and not less than the one before, for all bounds where there are any */
+static void add_histogram(json_t *row, const json_t *buckets)
+{
+	char text[512] = "", name[BOUND_LEN];
+	const json_t *count;
+	size_t i;
+
+	json_array_foreach(buckets, i, count)
+	{
+		bool is_last = i >= MAX_BUCKETS || i + 1 == json_array_size(buckets);
+		size_t at = strlen(text);
+
+		if (json_integer_value(count))
+			snprintf(text + at, sizeof(text) - at, "%s%s:%" JSON_INTEGER_FORMAT,
+				 at ? " " : "", bound(name, is_last ? 0 : 1ull << i),
+				 json_integer_value(count));
+	}
+	add_cell(row, "%s", text);
 }
 
 void print_stats(const json_t *stats, const json_t *before, double seconds)
 {
 	json_t *table = new_table(before ? "<OPERATION COUNT ERRORS MEAN HALF 99% PER-SECOND" :
-					   "<OPERATION COUNT ERRORS MEAN HALF 99%");
+					   "<OPERATION COUNT ERRORS MEAN HALF 99% <HISTOGRAM");
+	char text[BOUND_LEN];
 	json_t *ops = json_object_get(stats, "ops"), *op, *row;
 	const char *name;
 
@@ -266,9 +290,11 @@ void print_stats(const json_t *stats, const json_t *before, double seconds)
 		add_amount(row, op, "count");
 		add_amount(row, op, "errors");
 		add_cell(row, "%.1fus", (double)integer(op, "total_ns") / 1000 / (double)count);
-		add_bound(row, quantile(op, 0.5));
-		add_bound(row, quantile(op, 0.99));
-		if (before)
+		add_cell(row, "%s", bound(text, quantile(op, 0.5)));
+		add_cell(row, "%s", bound(text, quantile(op, 0.99)));
+		if (!before)
+			add_histogram(row, json_object_get(op, "buckets"));
+		else
 			add_cell(row, "%.1f",
 				 ((double)count -
 				  (double)integer(

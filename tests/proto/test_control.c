@@ -588,7 +588,10 @@ static void hyvctl_prints_tables(void **state)
 	prints("71\n");
 	prints("cm_id        -       0\n");
 	assert_int_equal(hyvctl(f, "stats vm1"), 0);
-	prints("create_qp      2       1  4.0us  <4us  <8us\n");
+	prints("create_qp      2       1  4.0us  <4us  <8us  <4us:1 <8us:1\n");
+	stats_add(&f->vm.stats, HYV_OP_CREATE_QP, 0, 3600000000000);
+	assert_int_equal(hyvctl(f, "stats vm1"), 0);
+	prints("<8us  more  <4us:1 <8us:1 more:1\n");
 	assert_int_equal(hyvctl(f, "watch vm1 -n 2 -i 0.01"), 0);
 	prints("PER-SECOND");
 }
