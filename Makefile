@@ -4,7 +4,7 @@
 
 help:
 	@echo "make demo        two virtual machines talk RDMA; says what you see"
-	@echo "make check       all tests: check-unit, then check-lab"
+	@echo "make check       check-unit, then check-lab: what fits in half an hour; check-ops and check-long have the rest"
 	@echo "make check-unit  builds for both kernels, unit and protocol tests"
 	@echo "make check-lab   the scenarios in the lab"
 	@echo "make check-long  the same with full counts, on both kernels"
