@@ -155,6 +155,30 @@ udev_up() {
 		mount --bind /run/rules /usr/lib/udev/rules.d && /usr/lib/systemd/systemd-udevd --daemon' </dev/null >/dev/null
 }
 
+# ctl ARG...: hyvctl, which finds daemon N when that was started with --control "$RUN/N.ctl"
+ctl() { hyvctl --dir "$RUN" "$@"; }
+# limit_column N LIMIT NUMBER: of the table of guest N's limits; limit_used, limit_refused N LIMIT: how much, how often
+limit_column() { ctl limit "$1" | awk -v l="$2" -v c="$3" '$1 == l {print $c}'; }
+limit_used() { limit_column "$1" "$2" 2; }
+limit_refused() { limit_column "$1" "$2" 4; }
+# makes N KIND MOST REGEX [FAILURES]: guest N makes objects until REGEX tells the end
+makes() { guest "$1" verbs_limits "$2" "$3" ${5-} </dev/null >"$RUN/makes" && says "$RUN/makes" "^$2: $4"; }
+
+# sandboxed N: the daemon is in the sandbox, all threads
+sandboxed() {
+	local task
+	for task in /proc/"$(hyvd_pid "$1")"/task/*/status; do
+		says_all "$task" '^NoNewPrivs:.*1$' '^Seccomp:.*2$' '^CapEff:.*0000000000000400$' '^CapPrm:.*0000000000000400$' '^Groups:\s*$' \
+			'^Uid:(\s2130[0-9]{6}){4}$' '^Gid:(\s2130[0-9]{6}){4}$' || return
+	done
+}
+
 not() { ! "$@"; }
 equal() { [[ $1 == "$2" ]] || { echo "got '$1', wanted '$2'"; return 1; }; }
 says() { grep -E -e "$2" "$1" || { cat "$1"; return 1; }; }	# says FILE REGEX
+# says_all FILE REGEX...: the file has a line for each
+says_all() {
+	local file=$1 regex
+	shift
+	for regex; do says "$file" "$regex" || { echo "no '$regex'"; return 1; }; done
+}

@@ -7,7 +7,6 @@
 . /hyv/tests/e2e/common.bash
 
 RXE_NET=$NET SIW_NET=10.9.1
-ctl() { hyvctl --dir "$RUN" "$@"; }
 
 # on_rxe, on_siw CMD...: with the addresses of that device's network
 on_rxe() { local NET=$RXE_NET; "$@"; }

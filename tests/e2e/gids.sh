@@ -10,7 +10,6 @@
 # lab: --guests 0 --timeout 1200
 . /hyv/tests/e2e/common.bash
 
-ctl() { hyvctl --dir "$RUN" "$@"; }
 # refused REGEX ARG...: hyvctl says why not, and ends as it does then
 refused() {
 	local why=$1 code=0

@@ -21,7 +21,6 @@ second() {
 	"$@"
 }
 
-ctl() { hyvctl --dir "$RUN" "$@"; }
 # refused REGEX ARG...: hyvctl says why not, and ends as it does then
 refused() {
 	local why=$1 code=0

@@ -6,19 +6,6 @@
 # lab: --guests 0 --timeout 1200
 . /hyv/tests/e2e/common.bash
 
-# says_all FILE REGEX...: the file has a line for each
-says_all() {
-	local file=$1
-	shift
-	for regex; do says "$file" "$regex" || { echo "no '$regex'"; return 1; }; done
-}
-ctl() { hyvctl --dir "$RUN" "$@"; }
-# column N LIMIT NUMBER: of the table of guest N's limits
-column() { ctl limit "$1" | awk -v l="$2" -v c="$3" '$1 == l {print $c}'; }
-used() { column "$1" "$2" 2; }
-refused() { column "$1" "$2" 4; }
-# makes N KIND MOST REGEX [FAILURES]: guest N makes objects until REGEX tells the end
-makes() { guest "$1" verbs_limits "$2" "$3" ${5-} </dev/null >"$RUN/makes" && says "$RUN/makes" "^$2: $4"; }
 attr() { guest "$1" ibv_devinfo -v </dev/null | awk -v a="$2:" '$1 == a {print $2}'; }
 
 wrong_configuration() {
@@ -50,24 +37,17 @@ twins() {
 	siw_up siw9 '' d-rxe0 && cmp /sys/class/infiniband/{rxe0,siw9}/node_guid && not eval 'hyvd --check --config "$RUN/guids" >"$RUN/out" 2>&1' &&
 		says "$RUN/out" 'guids:1: .*more than one device.*rxe0 .*siw9 |guids:1: .*more than one device.*siw9 .*rxe0 ' && rdma link delete siw9
 }
-sandboxed() {
-	local task
-	for task in /proc/"$(hyvd_pid "$1")"/task/*/status; do
-		says_all "$task" '^NoNewPrivs:.*1$' '^Seccomp:.*2$' '^CapEff:.*0000000000000400$' '^CapPrm:.*0000000000000400$' '^Groups:\s*$' \
-			'^Uid:(\s2130[0-9]{6}){4}$' '^Gid:(\s2130[0-9]{6}){4}$' || return
-	done
-}
 uid_of() { awk '/^Uid:/ {print $2}' "/proc/$(hyvd_pid "$1")/status"; }
 # few_lines: of many refusals hyvd tells five in ten seconds
 few_lines() {
 	local before lines began=$SECONDS
 	told() { grep -c "over its limit of 3: refused; .*'qps'" "$RUN/hyvd-1.log"; }
-	before=$(refused 1 qps) lines=$(told)
-	makes 1 qps 50 "3, then ENOMEM" 60 && equal $(($(refused 1 qps) - before)) 60 &&
+	before=$(limit_refused 1 qps) lines=$(told)
+	makes 1 qps 50 "3, then ENOMEM" 60 && equal $(($(limit_refused 1 qps) - before)) 60 &&
 		(($(told) - lines <= 5 * ((SECONDS - began) / 10 + 2))) && ctl metrics | grep '^hyv_refused_total{vm="1",resource="qps"} [1-9]'
 }
 # pages_by_memory N: all of guest N's GiB on each of 16 devices; QEMU keeps some of it out of its table
-pages_by_memory() { local n; n=$(column "$1" pages 3) && echo "$n" && ((n > 15 * 262144 && n <= 16 * 262144)); }
+pages_by_memory() { local n; n=$(limit_column "$1" pages 3) && echo "$n" && ((n > 15 * 262144 && n <= 16 * 262144)); }
 # the VM's fields and those of a line about a device
 journal_fields() { says_all "$RUN/journal" '^MESSAGE=device 0: rxe0' '^HYV_VM=2$' '^HYV_DEVICE=rxe0$' '^PRIORITY=6$' '^SYSLOG_IDENTIFIER=hyvd$'; }
 
@@ -106,22 +86,22 @@ check "where there is no limit of pages, it follows the memory" pages_by_memory 
 for what in "contexts 7" "pds 4" "cqs 5" "qps 3" "srqs 2" "mrs 4" "ahs 3" "mws 2"; do
 	check "guest 1 gets ENOMEM beyond its limit: $what" makes 1 "${what% *}" 50 "${what#* }, then ENOMEM"
 done
-check "what dies with its process is given back" equal "$(for k in contexts pds cqs qps srqs mrs ahs mws pages window; do used 1 $k; done | xargs)" "0 0 0 0 0 0 0 0 0 0"
-check "refusals are counted" test "$(refused 1 qps)" -ge 1
+check "what dies with its process is given back" equal "$(for k in contexts pds cqs qps srqs mrs ahs mws pages window; do limit_used 1 $k; done | xargs)" "0 0 0 0 0 0 0 0 0 0"
+check "refusals are counted" test "$(limit_refused 1 qps)" -ge 1
 check "hyvd says so" says "$RUN/hyvd-1.log" 'over its limit of 3: refused'
 check "but not each time" few_lines
 check "the journal tells of which object" eval 'ctl limit 2 qps=2 && makes 2 qps 50 "2, then ENOMEM" && ctl limit 2 qps=none &&
 	says_all "$RUN/journal" "^MESSAGE=the VM has 2 queue pairs" "^HYV_OBJECT=[1-9]"'
 check "a limit is changed while the VM runs" eval 'ctl limit 1 qps=none cqs=none mrs=none pages=100 && makes 1 qps 10 "10, then enough"'
 check "pages are counted per registration" eval 'makes 1 mrs 50 "6, then ENOMEM"'	# of 16 pages each, of the same memory
-check "so is the window" eval 'ctl limit 1 window=64K && makes 1 cqs 50 "[1-9][0-9]?, then ENOMEM" && (($(refused 1 window) >= 1 && $(used 1 window) == 0))'
+check "so is the window" eval 'ctl limit 1 window=64K && makes 1 cqs 50 "[1-9][0-9]?, then ENOMEM" && (($(limit_refused 1 window) >= 1 && $(limit_used 1 window) == 0))'
 ctl limit 1 window=none >/dev/null
 check "hyvctl refuses what is no limit" eval 'not ctl limit 1 tea=1 && not ctl limit 9 qps=1'
 ctl limit 1 pds=none pages=none contexts=none >/dev/null
 
 traffic() { pair 1 2 ibv_rc_pingpong -s 4096 -n 1000 -c; }
 under_traffic() {
-	wait_for 60 eval '[[ $(used 1 qps) == 1 && $(used 2 qps) == 1 ]]' && ctl list && ctl show 1 --objects >"$RUN/show" && ctl stats 2 >"$RUN/stats" &&
+	wait_for 60 eval '[[ $(limit_used 1 qps) == 1 && $(limit_used 2 qps) == 1 ]]' && ctl list && ctl show 1 --objects >"$RUN/show" && ctl stats 2 >"$RUN/stats" &&
 		says_all "$RUN/show" 'guest connected' '^qps +1 ' ' qp ' && says_all "$RUN/stats" '^create_qp +[1-9]' '^reg_mr +[1-9]' &&
 		ctl watch 2 -n 2 -i 0.5 | grep PER-SECOND && equal "$(ctl watch 2 -n 2 -i 0.5 --json | grep -c '"create_qp"')" 2 &&
 		ctl metrics --output "$RUN/hyv.prom" && says_all "$RUN/hyv.prom" '^hyv_guest_connected\{vm="1"\} 1$' \
@@ -142,7 +122,7 @@ check "and is not done earlier" not gone $RATE
 wait $RATE && CODE=0 || CODE=$?
 check "a guest over its rate is served all the same" equal $CODE 0
 check "but slower" awk '/^rate: 40/ && $5 >= 6 && $5 < 30 {slow = 1} END {exit !slow}' "$RUN/rate1"
-check "waiting is counted" test "$(refused 1 ops)" -ge 20
+check "waiting is counted" test "$(limit_refused 1 ops)" -ge 20
 
 # rate: seconds that 400 operations take guest 2
 rate() { guest 2 verbs_limits rate 200 </dev/null | awk '/^rate: 200/ {print $5}' | grep .; }
@@ -151,9 +131,9 @@ now() { echo "${EPOCHREALTIME/./}"; }
 # factor that leaves room for an emulated host's moods
 kept_in_check() {
 	local began before refusals beside
-	began=$(now) before=$(used 1 ops) refusals=$(refused 1 qps)
-	beside=$(rate) && echo "guest 2: $ALONE s alone, $beside s beside the flood; guest 1: $(($(used 1 ops) - before)) operations" &&
-		(($(used 1 ops) - before <= 50 * ($(now) - began) / 1000000 + 50)) && (($(used 1 ops) > before && $(refused 1 qps) > refusals)) &&
+	began=$(now) before=$(limit_used 1 ops) refusals=$(limit_refused 1 qps)
+	beside=$(rate) && echo "guest 2: $ALONE s alone, $beside s beside the flood; guest 1: $(($(limit_used 1 ops) - before)) operations" &&
+		(($(limit_used 1 ops) - before <= 50 * ($(now) - began) / 1000000 + 50)) && (($(limit_used 1 ops) > before && $(limit_refused 1 qps) > refusals)) &&
 		awk -v a="$ALONE" -v b="$beside" 'BEGIN {exit !(b <= 3 * a + 1)}'
 }
 ctl limit 1 ops=none >/dev/null
@@ -163,7 +143,7 @@ FLOODS=()
 for _ in 1 2 3 4; do
 	guest 1 timeout 120 verbs_limits qps 1000000 1000000 </dev/null >/dev/null 2>&1 & FLOODS+=($!)
 done
-waits() { (($(refused 1 ops) > 100)); }
+waits() { (($(limit_refused 1 ops) > 100)); }
 check "guest 1 floods its hyvd" wait_for 60 waits
 check "and is kept in check" kept_in_check
 check "it is still at it" eval 'alive "${FLOODS[0]}" && alive "${FLOODS[3]}"'
