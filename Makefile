@@ -9,7 +9,7 @@ help:
 	@echo "make check-lab   the scenarios in the lab"
 	@echo "make check-long  the same with full counts, on both kernels"
 	@echo "make check-cm    connections by address, in the lab"
-	@echo "make check-ops   limits, hyvctl, the sandbox, recovery, hot plug, libvirt, from packages, in the lab"
+	@echo "make check-ops   limits, hyvctl, the sandbox, recovery, hot plug a thousand times, libvirt, from packages, in the lab"
 	@echo "make parity      rdma-core's own test-suite, natively and in a guest, test by test"
 	@echo "make bench       guest and native side by side: a table, and out/bench.json"
 	@echo "make build       out/<kernel>/*.ko and out/user"

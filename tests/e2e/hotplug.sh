@@ -7,7 +7,7 @@
 #   rxe0 on d-rxe0: host 10.9.0.1, guest 1 .11, as hyv0 from the start
 #   rxe1 on d-rxe1: host 10.9.2.1, guest 1 .11, as hyv1 now and then
 #   siw0 on d-siw0, once
-# lab: --guests 0 --timeout 3000
+# lab: --guests 0 --timeout 5000
 . /hyv/tests/e2e/common.bash
 
 # what common.bash takes for hyv0 and its network, SECOND for the other
