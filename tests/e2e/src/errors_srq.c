@@ -117,6 +117,19 @@ CASE(srq_modify_unknown)
 	return modify_srq(0, 0, 1 << 20);
 }
 
+CASE(srq_query)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 16, .max_sge = 1 } };
+	struct ibv_srq *q = ibv_create_srq(r.pd, &init);
+	struct ibv_srq_attr attr;
+	int ret;
+
+	need(q, "create_srq");
+	ret = ibv_query_srq(q, &attr);
+	need(!ibv_destroy_srq(q), "destroy_srq");
+	return ret;
+}
+
 CASE(srq_destroy_with_qp)
 {
 	struct ibv_srq_init_attr init = { .attr = { .max_wr = 16, .max_sge = 1 } };
