@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # Proves that two guests talk over a link, and connect: each has another rxe device, the two devices are in two network namespaces joined by
-# a veth pair, and the packets are counted on it. The hyvd of each is in its device's namespace, as docs/OPERATOR.md has it under "Network namespaces".
+# a veth pair, and the packets are counted on it. The hyvd of each is in its device's namespace, as docs/OPERATOR.md has it under "Network namespaces":
+# RDMA devices are their namespace's alone.
 #
 #   guest 1 -- rxe1 -- v1 [ns1] ====== [ns2] v2 -- rxe2 -- guest 2
 #
@@ -14,14 +15,24 @@ if [[ $HYV_KERNEL == 6.12 ]]; then
 	exit
 fi
 
+# rdma ARG...: for baseline and listens, which would see nothing: in both namespaces
+rdma() { ip netns exec ns1 rdma "$@" && ip netns exec ns2 rdma "$@"; }
+
+# A soft device begins in the first namespace, wherever it is made; one that is its netdev's would need no moving.
 topology() {
 	local n
-	modprobe -a veth rdma_rxe ib_uverbs rdma_ucm && load_window || return
+	modprobe -a veth rdma_rxe ib_uverbs rdma_ucm && load_window && command rdma system set netns exclusive || return
 	ip link add v1 type veth peer name v2 || return
 	for n in 1 2; do
 		ip netns add ns$n && ip link set v$n netns ns$n && ip -n ns$n addr add "$(rdma_ip $n)/24" dev v$n &&
 			ip -n ns$n link set v$n up && ip netns exec ns$n rdma link add rxe$n type rxe netdev v$n || return
+		ip netns exec ns$n test -e /sys/class/infiniband/rxe$n || command rdma dev set rxe$n netns ns$n || return
 	done
+}
+# seen CMD...: the devices that CMD, which runs another, sees, and how many it can open
+seen() {
+	# shellcheck disable=SC2016 # for the shell there
+	"$@" bash -c 'rdma link show | sed "s|^link \([^/]*\)/.*|\1|"; for node in /dev/infiniband/uverbs*; do : <>"$node" && echo; done | wc -l' | xargs
 }
 start() {
 	local n
@@ -45,6 +56,10 @@ travels() {
 
 mkdir -p /run/netns
 check "two rxe devices on a veth pair" topology || exit 1
+for n in 1 2; do
+	check "namespace $n has its own alone" equal "$(seen ip netns exec ns$n)" "rxe$n 1"
+done
+check "the first has none" equal "$(seen env)" 0
 check "two guests, one on each" start || exit 1
 baseline_save
 check "each hyvd is in the namespace of its netdev" equal "$(ip netns pids ns1) $(ip netns pids ns2)" "$(hyvd_pid 1) $(hyvd_pid 2)"
