@@ -50,6 +50,12 @@ files() {
 }
 
 journal() { journalctl -q --no-pager -o cat "$@" >"$RUN/journal" && [[ -s $RUN/journal ]] && cat "$RUN/journal"; }
+# shipped PLACE PACKAGE REGEX...: what the package says that it has is there, and these are of it
+shipped() {
+	local place=$1 package=$2
+	shift 2
+	on "$place" dpkg -L "$package" </dev/null >"$RUN/shipped" && says_all "$RUN/shipped" "$@" && on "$place" xargs ls -d <"$RUN/shipped" >/dev/null
+}
 pid_of_vm() { systemctl show -P MainPID "hyvd@$1"; }
 as_qemu() { setpriv --reuid nobody --regid kvm --clear-groups "$@"; }
 
@@ -113,6 +119,17 @@ strangers() {
 	done
 	as_hyvd vm2 test -w /dev/infiniband/uverbs0 && not as_hyvd vm2 touch /run/hyv/vm3.sock
 }
+# fenced VM: its hyvd has the limits of the unit, and there is no /tmp and no /home of the host's for it, nor anything that it can write
+fenced() {
+	local code=0 pid
+	pid=$(pid_of_vm "$1")
+	says_all "/proc/$pid/limits" '^Max locked memory +unlimited +unlimited ' '^Max open files +1048576 +1048576 ' || return
+	not equal "$(readlink "/proc/$pid/ns/mnt")" "$(readlink /proc/1/ns/mnt)" && mkdir -m 777 /srv/lab /home/lab /tmp/lab || return
+	as_hyvd "$1" test -d /srv/lab && not as_hyvd "$1" touch /srv/lab/x && not as_hyvd "$1" test -e /home/lab &&
+		not as_hyvd "$1" test -e /tmp/lab && setpriv --reuid nobody --regid nogroup --clear-groups touch {/srv,/home,/tmp}/lab/x || code=1
+	rm -r {/srv,/home,/tmp}/lab
+	return $code
+}
 # not_listed VM: its hyvd's sockets, which may still be there, are nobody's
 not_listed() { hyvctl list >"$RUN/list" && not grep "^$1 " "$RUN/list"; }
 # taken_over: vm1's hyvd makes a system call that it must not: socket(AF_INET, SOCK_STREAM)
@@ -163,9 +180,14 @@ check "the host's interface" eval 'ip link add eth1 type dummy && ip address add
 
 check "the packages have a guide" the_guide || exit 1	# 'make deb' comes first
 check "the host's packages are installed" guided host '^apt install ./hyvd'
+check "all that they have is there" eval 'shipped host hyvd "^/usr/share/man/man8/hyvd.8.gz$" "^/usr/share/man/man8/hyvctl.8.gz$" "^/usr/lib/tmpfiles.d/hyvd.conf$" \
+	"^/usr/lib/udev/rules.d/60-hyvd.rules$" "^/etc/apparmor.d/abstractions/libvirt-qemu.d/hyv$" "^/usr/share/doc/hyvd/THREATS.md.gz$" \
+	"^/usr/share/doc/hyvd/examples/hyv.xml$" && shipped host hyv-window-dkms "^/usr/lib/modules-load.d/hyv.conf$"'
+check "the sockets' directory, too" equal "$(stat -c %a:%U:%G:%F /run/hyv)" 755:root:root:directory
 check "DKMS has built the module" guided host '^modprobe hyv_window'
-check "its device is root's alone" equal "$(stat -c %a:%U:%F /dev/hyv_window)" "600:root:character special file"
 check "the next boot loads it, too" eval 'rmmod hyv_window && systemctl restart systemd-modules-load && wait_for 20 test -c /dev/hyv_window'
+check "its device is root's alone" equal "$(stat -c %a:%U:%F /dev/hyv_window)" "600:root:character special file"
+check "units can wait for it" wait_for 20 systemctl is-active dev-hyv_window.device	# by the package's udev rule
 check "the RDMA device is made" guided host '^rdma link add' || exit 1
 check "its modules are there" wait_for 60 systemctl is-active rdma-hw.target
 baseline_save
@@ -180,6 +202,7 @@ check "a wrong configuration is refused, all its errors are in the journal" wron
 check "one that is right starts another hyvd" second_vm
 check "each hyvd is in the sandbox, by itself" eval 'alone vm1 && alone vm2'
 check "and has nothing of the other's, nor of the host's" strangers
+check "and in the unit's fences" eval 'fenced vm1 && fenced vm2'
 check "hyvctl knows its process" eval 'hyvctl list | grep "^vm1 *$(pid_of_vm vm1) "'
 check "the journal tells VM and device" eval 'journal HYV_VM=vm1 && journal HYV_VM=vm1 HYV_DEVICE=rxe0 && not journal HYV_VM=vm9'
 VM1=$(pid_of_vm vm1)
@@ -188,6 +211,7 @@ check "new packages end no hyvd" eval 'apt install --reinstall /hyv/deb/hyvd_*.d
 check "the guest is up" vm_wait 1 600 || exit 1
 check "systemd runs in the guest, and is content" ready 1 || exit 1
 check "the guest's package is installed" guest_packages
+check "all that it has is there" shipped 1 hyv-guest-dkms '^/usr/share/man/man4/virtio_hyv.4.gz$' '^/usr/lib/modprobe.d/hyv.conf$' '^/usr/lib/udev/rules.d/90-hyv.rules$'
 check "the guest reboots" reboots || exit 1
 check "it has its device and its address by itself" wait_for 300 has_device
 check "it is a device to programs" eval 'guest 1 ibv_devinfo | grep PORT_ACTIVE'
