@@ -177,11 +177,15 @@ check "its application is told" wait_for 30 told hyv0
 check "nobody new connects" fails . host rping -c -a 10.9.0.51 -C 1
 still_there() { local n; n=$(wc -l <"$RUN/client.out"); sleep 3; (($(wc -l <"$RUN/client.out") > n)); }
 check "who was connected still is" still_there
+check "another VM has it now" hyvd_start 2 rxe0 -- --address 10.9.0.51
 check "the guest puts the address on its netdev itself" eval 'guest 1 ip address add 10.9.0.51/32 dev hyv0 && wait_for 10 has_gid 1 hyv0 10.9.0.51'
 for type in '' uc; do
 	check "it is refused all the same${type:+, to a UC queue pair}" eval 'use 1 hyv0 "$(index 1 hyv0 10.9.0.51)" $type | tee "$RUN/out"; says "$RUN/out" "modify_qp: EADDRNOTAVAIL" && says "$RUN/out" "create_ah: EADDRNOTAVAIL"'
 done
 check "so is listening there" fails 'Cannot assign requested address' 1 rping -s -a 10.9.0.51 -p 7175 -C 1
+check "and connecting from there" fails 'Cannot assign requested address' 1 ucmatose -s 10.9.0.1 -b 10.9.0.51 -c 1
+check "which the host's netdev has all the time" has_gid host rxe0 10.9.0.51
+check "the other VM's hyvd ends" hyvd_kill 2
 check "its own remains when the helper comes by" eval 'guest 1 hyv-addresses hyv0 && netdev_has 10.9.0.51 && guest 1 ip address del 10.9.0.51/32 dev hyv0'
 kill $CLIENT
 check "the server is reached at the other" reaches 10.9.0.11
