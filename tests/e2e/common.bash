@@ -101,7 +101,7 @@ connect() {
 
 # guest_traffic N [DEVICE]: verbs_traffic in guest N, in the background, until data has passed. It ends with the device.
 guest_traffic() {
-	rm -f "$RUN/traffic-$1.code"
+	rm -f "$RUN/traffic-$1.code" "$RUN/traffic-$1"
 	{
 		guest "$1" env ${2:+HYV_TEST_DEVICE="$2"} verbs_traffic
 		echo $? >"$RUN/traffic-$1.code"
