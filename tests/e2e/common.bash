@@ -99,11 +99,12 @@ connect() {
 	return $code
 }
 
-# guest_traffic N [DEVICE]: verbs_traffic in guest N, in the background, until data has passed. It ends with the device.
+# guest_traffic N [DEVICE [ADDRESS]]: verbs_traffic in guest N, in the background, until data has passed; over a connection with ADDRESS, the
+# device's own, which siw needs. It ends with the device.
 guest_traffic() {
 	rm -f "$RUN/traffic-$1.code" "$RUN/traffic-$1"
 	{
-		guest "$1" env ${2:+HYV_TEST_DEVICE="$2"} verbs_traffic
+		guest "$1" env ${2:+HYV_TEST_DEVICE="$2"} verbs_traffic ${3:+"$3"}
 		echo $? >"$RUN/traffic-$1.code"
 	} </dev/null >"$RUN/traffic-$1" 2>&1 &
 	wait_for 60 grep -q '^running' "$RUN/traffic-$1"

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Proves that a VM can have several devices of different kinds at once, rxe and siw, each with an address of its own, and use them at the
 # same time; that one of them comes and goes while the other works; that the death of a VM's hyvd, and a new one, concern no other VM; and
-# that a guest which floods hyvd and its device does not keep another from working.
+# that a guest which floods hyvd and its device does not keep another from working; and that VMs lose one device alone when the host does.
 # lab: --guests 0 --timeout 1200
 . /hyv/tests/e2e/common.bash
 
@@ -83,8 +83,19 @@ check "guest 1 is still at it" eval 'alive "${FLOODS[0]}"'
 guest 1 pkill -KILL verbs_ </dev/null
 wait "${FLOODS[@]}"
 
+# over_siw: whatever guest 1 calls that device
+over_siw() {
+	local dev
+	dev=$(guest 1 bash -c 'grep -l RNIC /sys/class/infiniband/*/node_type' </dev/null | cut -d/ -f5) && guest_traffic 1 "${dev:?}" "$SIW_NET.11"
+}
+check "traffic in guest 1, over siw" over_siw
+check "the host removes its siw device" timeout 60 rdma link delete siw0
+check "guest 1's application is told, and ends" guest_traffic_ends 1
+check "both guests have their other devices" eval 'wait_for 60 has_one 1 && wait_for 60 has_one 2'
+check "over which they connect" on_rxe ping 5
+
 for n in 1 2; do
 	vm_stop $n
 	check "daemon $n ends in order when QEMU does" wait_for 20 gone "$(hyvd_pid $n)"
 done
-check "nothing is left on the host" baseline_check 20
+check "nothing is left on the host" baseline_check 20 siw0
