@@ -95,12 +95,14 @@ recovered_by_virsh() {
 }
 device_gone() { not guest 1 test -e /sys/class/infiniband/hyv0; }
 
-# profile: libvirt's for a VM, by the name of vm1, with the package's rule in it
+# profile: libvirt's for a VM, by the name of vm1, with the package's rule in it, of which a kernel that does not look tells nothing
 profile() {
 	mountpoint -q /sys/kernel/security || mount -t securityfs securityfs /sys/kernel/security || return
 	mkdir -p "$RUN/apparmor.d" && cp -a /etc/apparmor.d/. "$RUN/apparmor.d" &&
 		dpkg-deb --fsys-tarfile /hyv/deb/hyvd_*.deb | tar -x -C "$RUN/apparmor.d" --strip-components=3 ./etc/apparmor.d &&
-		sed 's/LIBVIRT_TEMPLATE/vm1/' /etc/apparmor.d/libvirt/TEMPLATE.qemu | apparmor_parser --base "$RUN/apparmor.d" --skip-cache --replace
+		sed 's/LIBVIRT_TEMPLATE/vm1/' /etc/apparmor.d/libvirt/TEMPLATE.qemu >"$RUN/profile" &&
+		apparmor_parser --base "$RUN/apparmor.d" --preprocess "$RUN/profile" >"$RUN/whole-profile" && says "$RUN/whole-profile" '/run/hyv/\*\.sock rw,' &&
+		apparmor_parser --base "$RUN/apparmor.d" --skip-cache --replace "$RUN/profile"
 }
 # qemu_connects SOCKET [CMD...]: QEMU, run by CMD, connects to it
 qemu_connects() {
@@ -137,6 +139,7 @@ if [[ $(</sys/module/apparmor/parameters/enabled) == Y ]]; then
 else
 	skip "QEMU in libvirt's AppArmor profile" "this kernel has no AppArmor"
 fi
+check "libvirt's QEMU is in the group that the unit gives the sockets to" eval 'id -nG libvirt-qemu | grep -w kvm'
 check "the host's device" native_device || exit 1
 check "the domain is valid" virt-xml-validate /hyv/libvirt/hyv.xml domain
 check "libvirtd is up" libvirtd_up || exit 1
