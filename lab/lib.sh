@@ -306,10 +306,8 @@ siw_up() {
 		{ [[ -d /sys/module/siw ]] || insmod "/hyv/$HYV_KERNEL/siw.ko"; } && soft_up siw "$1" "${2-10.9.1.1/24}" "${3-}"
 }
 
-rxe_down() {
-	rdma link delete "$1"
-	[[ ! -e /sys/class/net/d-$1 ]] || ip link delete "d-$1"
-}
+# rxe_down NAME: takes a soft device of any type away, and its dummy netdev
+rxe_down() { rdma link delete "$1" && { [[ ! -e /sys/class/net/d-$1 ]] || ip link delete "d-$1"; }; }
 
 # hyvd_start N DEVICE... [-- ARG...]: guest N's daemon, or the program HYVD in its place; to be called before vm_start N.
 hyvd_start() {

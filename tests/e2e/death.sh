@@ -85,4 +85,4 @@ check "a new application gets an error and no hang" fails 1 verbs_objects 1
 check "the module can be removed" guest 1 timeout 60 rmmod virtio_hyv
 vm_stop 1
 check "nothing of the guest is left" baseline_check
-check "the host's device can go" rxe_down rxe0
+check "the host's device can go" rxe_down "$DEVICE_OF_HOST"
