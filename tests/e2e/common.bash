@@ -150,6 +150,46 @@ cached() {
 	check "the application ends" equal $code 0
 }
 
+# has PLACE: objects of the host's devices; and what the daemon of a guest counts, where it has a control socket: address handles and memory
+# windows too, which the host's kernel does not list. has_again PLACE: the same as in $RUN/had
+has() {
+	rdma resource show | sed 's/^[0-9]*: //'
+	[[ $1 == host || ! -S $RUN/$1.ctl ]] || hyvctl --dir "$RUN" metrics | grep "^hyv_used{vm=\"$1\""
+}
+has_again() { diff -u "$RUN/had" <(has "$1"); }
+# bad_calls PLACE FILE [CALL...]: verbs_errors there, whose lines go to FILE. Fails, too, when calls leave something behind, which is looked at
+# while the program lives: the kernel takes away what it had when it ends.
+bad_calls() {
+	local place=$1 file=$2 calls pid code=0
+	shift 2
+	rm -f "$RUN/calls.in"
+	mkfifo "$RUN/calls.in"
+	exec {calls}<>"$RUN/calls.in"
+	on "$place" env HYV_TEST_DEVICE="$(device_of "$place")" verbs_errors --hold "$@" <&"$calls" >"$file" 2>"$RUN/calls" &
+	pid=$!
+	if wait_for 60 said_or_gone open $pid && has "$place" >"$RUN/had"; then
+		echo >&"$calls"
+		wait_for 300 said_or_gone made $pid && wait_for 10 has_again "$place" || code=1
+	else
+		code=1
+	fi
+	printf '\n\n' >&"$calls"
+	exec {calls}>&-
+	wait $pid || code=$?
+	((code == 0)) || cat "$RUN/calls"
+	return $code
+}
+said_or_gone() { grep -qx "$1" "$RUN/calls" || gone "$2"; }
+
+# memory N: KiB of guest N's daemon's own, without the guest's. not_grown N BEFORE: it is what it was, but for what malloc may keep
+memory() { awk '/^Anonymous:/ {print $2}' "/proc/$(hyvd_pid "$1")/smaps_rollup"; }
+not_grown() {
+	local now
+	now=$(memory "$1")
+	echo "# hyvd's own memory: $2 KiB before, $now KiB after"
+	((now <= $2 + 512)) || { echo "it grew from $2 to $now KiB"; return 1; }
+}
+
 # udev_up N: starts udev in guest N, for the rules of HyV's package alone
 udev_up() {
 	guest "$1" bash -c 'mkdir -p /run/rules && sed "s|/usr/libexec|/hyv/bin|" /hyv/90-hyv.rules >/run/rules/90-hyv.rules &&

@@ -6,29 +6,37 @@
 export DEVICE_OF_HOST=siw0
 . /hyv/tests/e2e/common.bash
 
+OBJECTS=$((LONG ? 10000 : 500))
+
 # info PLACE: the name is the only difference there may be
 info() { on "$1" ibv_devinfo -v -d "$(device_of "$1")" | sed '/^hca_id:/d'; }
 same_info() { diff -u <(info host) <(info 1); }
-calls() { on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_errors mr_ cq_ channel_ pd_ qp_ srq_ ah_ mw_ query_ >"$RUN/errors.$1"; }
 same_calls() { diff -u "$RUN/errors.host" "$RUN/errors.1"; }
-# objects PLACE: one of each kind held, then many made and destroyed
-objects() {
+# kinds PLACE: one of each kind held, then the first objects made and destroyed. objects PLACE: many more
+kinds() {
 	on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_objects hold </dev/null >"$RUN/kinds.$1" &&
-		says "$RUN/kinds.$1" 'large_mr.* rc_with_srq' && on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_objects "$((LONG ? 10000 : 500))"
+		says "$RUN/kinds.$1" 'large_mr.* rc_with_srq' && on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_objects "$((OBJECTS / 5))"
 }
+objects() { on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_objects "$((OBJECTS * 4 / 5))"; }
 
-check "siw comes up, and a guest" eval 'native_device && hyv_guest 1' || exit 1
+# with_control N: as hyv_guest; hyvctl can ask its daemon
+with_control() { hyvd_start "$1" "$DEVICE_OF_HOST" -- --control "$RUN/$1.ctl" && vm_start "$1" && vm_wait "$1" && guest_hyv_up "$1"; }
+
+check "siw comes up, and a guest" eval 'native_device && with_control 1' || exit 1
 check "siw goes by pages and numbers, not by what is mapped" timeout 60 siw_pages 10.9.1.1 7777
 baseline_save
 check "the host's attributes are there" test "$(info host | wc -l)" -gt 50
 check "guest: ibv_devinfo -v shows the host's attributes" same_info
 check "guest: the device is of the host's kind" equal "$(guest 1 cat /sys/class/infiniband/hyv0/node_type)" "$(cat /sys/class/infiniband/siw0/node_type)"
-check "the calls are made natively" calls host
-check "the calls are made in the guest" calls 1
+check "the calls are made natively, and leave nothing behind" bad_calls host "$RUN/errors.host"
+check "the calls are made in the guest, and leave nothing behind" bad_calls 1 "$RUN/errors.1"
 check "$(wc -l <"$RUN/errors.host") calls: the guest's results are the host's" same_calls
 for place in host 1; do
-	check "$place: objects of every kind that siw has, in a loop" objects $place
+	check "$place: objects of every kind that siw has" kinds $place
+	BEFORE=$(memory 1)
+	check "$place: in a loop" objects $place
 done
+check "hyvd's memory has not grown" not_grown 1 "$BEFORE"
 check "the same kinds in both" diff "$RUN/kinds.host" "$RUN/kinds.1"
 check "nothing is left on the host" baseline_check
 

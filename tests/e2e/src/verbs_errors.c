@@ -39,26 +39,41 @@ static bool wanted(const char *name, int argc, char **argv)
 	return argc == 1;
 }
 
+/* says @what on standard error, and waits for a byte or the end of standard input, if @hold */
+static void hold_at(const char *what, bool hold)
+{
+	if (!hold)
+		return;
+	fprintf(stderr, "%s\n", what);
+	getchar();
+}
+
 int main(int argc, char **argv)
 {
 	const struct bad_call *call;
+	bool hold = argc > 1 && !strcmp(argv[1], "--hold");
 	int error;
 
 	if (argc > 1 && !strcmp(argv[1], "--help")) {
-		puts("usage: verbs_errors [CALL or GROUP_...]\n"
-		     "Prints what bad calls return. Needs root. HYV_TEST_DEVICE names the device.");
+		puts("usage: verbs_errors [--hold] [CALL or GROUP_...]\n"
+		     "Prints what bad calls return. Needs root. HYV_TEST_DEVICE names the device.\n"
+		     "--hold: waits for a byte twice, before and after, which it calls 'open' and 'made'");
 		return 0;
 	}
+	argc -= hold;
+	argv += hold;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	rdma_open(&r, device_option());
 	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	need(memory != MAP_FAILED, "mmap");
+	hold_at("open", hold);
 	for (call = __start_calls; call < __stop_calls; call++) {
 		if (!wanted(call->name, argc, argv))
 			continue;
 		error = call->run();
 		printf("%s: %s\n", call->name, error ? strerrorname_np(error) : "success");
 	}
+	hold_at("made", hold);
 	rdma_close(&r);
 	return 0;
 }
