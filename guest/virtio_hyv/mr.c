@@ -114,6 +114,9 @@ struct ib_mr *hyv_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 	struct hyv_mem *mem;
 	int ret;
 
+	if (flags & IB_MR_REREG_TRANS &&
+	    to_hyv_ibdev(ib->device)->provider->flags & HYV_PROVIDER_NO_REREG_TRANS)
+		return ERR_PTR(-EOPNOTSUPP);
 	if (!(flags & IB_MR_REREG_ACCESS))
 		access = mr->access;
 	ret = ib_umem_check_rereg(mr->mem->umem, flags, access);

@@ -28,6 +28,9 @@
 #define HYV_PROVIDER_NO_RESIZE_CQ	128
 #define HYV_PROVIDER_NO_REREG_MR	256
 
+/* rereg_user_mr refuses other memory with EOPNOTSUPP, before it looks at it */
+#define HYV_PROVIDER_NO_REREG_TRANS	512
+
 /* states of a QP (enum ib_qp_state) as bits */
 #define HYV_QP_RTS	(1u << 3)
 #define HYV_QP_SQD	(1u << 4)
@@ -98,7 +101,7 @@ struct hyv_provider {
 	.name = "rxe", \
 	.driver_id = 14, /* RDMA_DRIVER_RXE */ \
 	.abi_version = 2, \
-	.flags = HYV_PROVIDER_POST_SEND | HYV_PROVIDER_REQ_NOTIFY, \
+	.flags = HYV_PROVIDER_POST_SEND | HYV_PROVIDER_REQ_NOTIFY | HYV_PROVIDER_NO_REREG_TRANS, \
 	.post_states = HYV_QP_RTS | HYV_QP_SQD | HYV_QP_SQE | HYV_QP_ERR, \
 	.post_errno = EINVAL, \
 	.udata_in = { [HYV_OP_MODIFY_SRQ] = 8 }, \

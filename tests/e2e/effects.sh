@@ -14,6 +14,9 @@ socat -u UDP4-RECV:18599,ip-add-membership="$GROUP:d-$DEVICE_OF_HOST" OPEN:/dev/
 MEMBER=$!
 check "the host's netdev is in a group" wait_for 10 joined
 check "natively it all happens" effects host
+for when in "given: remote write: success" "taken: remote write: remote access error" "given again: remote write: success"; do
+	check "rights $when" says "$RUN/effects.host" "^rights $when$"
+done
 check "a group's datagrams reach its member" says "$RUN/effects.host" 'multicast to a member: received'
 check "and in the guest" effects 1
 check "in the same way" diff "$RUN/effects.host" "$RUN/effects.1"

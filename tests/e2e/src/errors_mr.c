@@ -232,17 +232,25 @@ CASE(mw_type_77)
 	return mw(77);
 }
 
+/* asks the kernel: most providers refuse it themselves */
 static int rereg(int flags, void *addr, size_t length, int access)
+{
+	struct ibv_mr *mr = make_mr(&r, memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	int ret = rereg_in_kernel(mr, flags, r.pd, addr, length, access);
+
+	need(!ibv_dereg_mr(mr), "dereg_mr");
+	return ret;
+}
+
+CASE(rereg_by_library)
 {
 	struct ibv_mr *mr = make_mr(&r, memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
 	int ret;
 
 	errno = 0;
-	ret = ibv_rereg_mr(mr, flags, r.pd, addr, length, access);
-	if (ret)
-		ret = ret == -1 ? errno : -ret; /* IBV_REREG_MR_ERR_* else */
+	ret = ibv_rereg_mr(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ALL_ACCESS);
 	need(!ibv_dereg_mr(mr), "dereg_mr");
-	return ret < 0 ? errno ? errno : ECANCELED : ret;
+	return ret ? errno : 0; /* IBV_REREG_MR_ERR_* */
 }
 
 CASE(rereg_access)
@@ -278,4 +286,38 @@ CASE(rereg_nothing)
 CASE(rereg_unknown_access)
 {
 	return rereg(IBV_REREG_MR_CHANGE_ACCESS, NULL, 0, 1 << 19);
+}
+
+CASE(rereg_unknown)
+{
+	struct ibv_mr *mr = make_mr(&r, memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	uint32_t handle = mr->handle;
+	int ret;
+
+	mr->handle = 12345;
+	ret = rereg_in_kernel(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ALL_ACCESS);
+	mr->handle = handle;
+	need(!ibv_dereg_mr(mr), "dereg_mr");
+	return ret;
+}
+
+/* to another protection domain, after which its old one can go */
+CASE(rereg_pd)
+{
+	struct ibv_pd *own = r.pd, *pd = ibv_alloc_pd(r.ctx);
+	struct ibv_mr *mr;
+	int ret;
+
+	need(pd, "alloc_pd");
+	r.pd = pd;
+	mr = make_mr(&r, memory, SIZE, IBV_ACCESS_LOCAL_WRITE);
+	r.pd = own;
+	ret = rereg_in_kernel(mr, IBV_REREG_MR_CHANGE_PD, own, NULL, 0, 0);
+	if (ret) {
+		need(!ibv_dereg_mr(mr) && !ibv_dealloc_pd(pd), "destroying MR and PD");
+		return ret;
+	}
+	need(!ibv_dealloc_pd(pd), "dealloc_pd that the region has left");
+	need(!ibv_dereg_mr(mr), "dereg_mr");
+	return 0;
 }

@@ -59,6 +59,15 @@ struct ibv_qp *make_qp(struct rdma *r, struct ibv_cq *cq, int depth);
 struct ibv_qp *make_qp_of(struct rdma *r, struct ibv_cq *cq, int depth, enum ibv_qp_type type);
 struct ibv_mr *make_mr(struct rdma *r, void *addr, size_t length, int access);
 
+/**
+ * rereg_in_kernel() - ibv_rereg_mr() without the provider: librxe and libsiw have none, and the call
+ * ends there
+ *
+ * Return: an errno, or 0
+ */
+int rereg_in_kernel(struct ibv_mr *mr, int flags, struct ibv_pd *pd, void *addr, size_t length,
+		    int access);
+
 /** qp_*_attr() - attributes of the change to that state, and the mask that goes with them */
 int qp_init_attr(struct ibv_qp_attr *attr);
 int qp_rtr_attr(struct ibv_qp_attr *attr, const struct rdma *r, uint32_t dest_qpn);

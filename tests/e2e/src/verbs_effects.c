@@ -34,13 +34,18 @@ static struct ibv_qp *loop_qp(struct ibv_cq *cq)
 	return qp;
 }
 
-/* what becomes of a remote write to @target, which must do all or nothing */
+/*
+ * What becomes of a remote write to @target, which must do all or nothing. From one QP to another: one
+ * connected to itself could be in ERR, since it refused the write, before it hears of the refusal.
+ */
 static void try_write(const char *when, const struct ibv_mr *target)
 {
-	struct ibv_cq *cq = make_cq(&r, 4);
-	struct ibv_qp *qp = loop_qp(cq);
+	struct ibv_cq *cq = make_cq(&r, 4), *target_cq = make_cq(&r, 4);
+	struct ibv_qp *qp = make_qp(&r, cq, PENDING), *target_qp = make_qp(&r, target_cq, PENDING);
 	enum ibv_wc_status status;
 
+	qp_connect(&r, qp, target_qp->qp_num);
+	qp_connect(&r, target_qp, qp->qp_num);
 	fill(buf, SIZE, 1);
 	fill(buf + SIZE, SIZE, 2);
 	post(qp, IBV_WR_RDMA_WRITE, mr, buf, SIZE, (uintptr_t)buf + SIZE, target->rkey);
@@ -48,14 +53,16 @@ static void try_write(const char *when, const struct ibv_mr *target)
 	if (!check(buf + SIZE, SIZE, status == IBV_WC_SUCCESS ? 1 : 2))
 		die("rights %s: wrong data", when);
 	printf("rights %s: remote write: %s\n", when, ibv_wc_status_str(status));
-	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(cq), "destroying QP and CQ");
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_qp(target_qp) && !ibv_destroy_cq(cq) &&
+		     !ibv_destroy_cq(target_cq),
+	     "destroying QPs and CQs");
 }
 
 static void rereg(struct ibv_mr *target, int access)
 {
-	int ret = ibv_rereg_mr(target, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, access);
+	int ret = rereg_in_kernel(target, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, access);
 
-	printf("rereg_mr: %s\n", ret ? strerrorname_np(errno) : "success");
+	printf("rereg_mr: %s\n", name_of(ret));
 }
 
 static void rights(void)
