@@ -102,58 +102,82 @@ CASE(qp_ex_unknown_flag)
 
 /* ---- state changes ---- */
 
-/* brings @qp, which is in RESET, to INIT, RTR, RTS or ERR by good calls */
-static void bring(struct ibv_qp *qp, enum ibv_qp_state state)
+/* Return: a QP whose completions go to @cq; NULL with errno set */
+static struct ibv_qp *new_qp(struct ibv_cq *cq, enum ibv_qp_type type)
 {
-	struct ibv_qp_attr attr;
-	int mask;
+	struct ibv_qp_init_attr init = good_qp_attr(cq);
 
-	if (state != IBV_QPS_RESET) {
-		mask = qp_init_attr(&attr);
-		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to INIT");
-	}
-	if (state >= IBV_QPS_RTR && state <= IBV_QPS_RTS) {
-		mask = qp_rtr_attr(&attr, &r, qp->qp_num);
-		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to RTR");
-	}
-	if (state == IBV_QPS_RTS) {
-		mask = qp_rts_attr(&attr);
-		need(!ibv_modify_qp(qp, &attr, mask), "modify_qp to RTS");
-	}
-	if (state == IBV_QPS_ERR) {
-		attr.qp_state = IBV_QPS_ERR;
-		need(!ibv_modify_qp(qp, &attr, IBV_QP_STATE), "modify_qp to ERR");
-	}
+	init.qp_type = type;
+	errno = 0;
+	return ibv_create_qp(r.pd, &init);
 }
 
-static int mask_for(enum ibv_qp_state to, struct ibv_qp_attr *attr, uint32_t qpn)
+/* Return: the mask for a good change of @qp to @to, whose attributes are @attr */
+static int mask_for(const struct ibv_qp *qp, enum ibv_qp_state to, struct ibv_qp_attr *attr)
 {
+	int mask = IBV_QP_STATE;
+
 	if (to == IBV_QPS_INIT)
-		return qp_init_attr(attr);
-	if (to == IBV_QPS_RTR)
-		return qp_rtr_attr(attr, &r, qpn);
-	if (to == IBV_QPS_RTS)
-		return qp_rts_attr(attr);
-	*attr = (struct ibv_qp_attr){ .qp_state = to };
-	return IBV_QP_STATE;
+		mask = qp_init_attr(attr);
+	else if (to == IBV_QPS_RTR)
+		mask = qp_rtr_attr(attr, &r, qp->qp_num);
+	else if (to == IBV_QPS_RTS)
+		mask = qp_rts_attr(attr);
+	else
+		*attr = (struct ibv_qp_attr){ .qp_state = to };
+	if (qp->qp_type == IBV_QPT_UC)
+		mask &= ~(IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER | IBV_QP_TIMEOUT |
+			  IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC);
+	if (qp->qp_type == IBV_QPT_UD) {
+		mask &= IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_SQ_PSN;
+		mask |= to == IBV_QPS_INIT ? IBV_QP_QKEY : 0;
+	}
+	return mask;
 }
 
-/* changes a QP's state from @from to @to, with one thing wrong in attributes or mask */
-#define STATE_CASE(name, from, to, change) \
+/*
+ * Brings @qp, which is in RESET, to INIT, RTR, RTS or ERR by good calls.
+ *
+ * Return: 0, or the errno of the first that the device refuses
+ */
+static int bring(struct ibv_qp *qp, enum ibv_qp_state state)
+{
+	static const enum ibv_qp_state way[] = { IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS };
+	struct ibv_qp_attr attr;
+	int i, mask, ret = 0;
+
+	for (i = 0; !ret && i < 3 && way[i] <= state; i++) {
+		if (way[i] != IBV_QPS_INIT && state == IBV_QPS_ERR)
+			break;
+		mask = mask_for(qp, way[i], &attr);
+		ret = ibv_modify_qp(qp, &attr, mask);
+	}
+	if (!ret && state == IBV_QPS_ERR) {
+		mask = mask_for(qp, state, &attr);
+		ret = ibv_modify_qp(qp, &attr, mask);
+	}
+	return ret;
+}
+
+/* changes the state of a QP of @type from @from to @to, with one thing wrong in attributes or mask */
+#define TYPED_CASE(name, type, from, to, change) \
 	CASE(name) \
 	{ \
 		struct ibv_cq *c = make_cq(&r, 16); \
-		struct ibv_qp *qp = make_qp(&r, c, 4); \
+		struct ibv_qp *qp = new_qp(c, IBV_QPT_##type); \
+		int mask, ret = qp ? bring(qp, IBV_QPS_##from) : errno; \
 		struct ibv_qp_attr attr; \
-		int mask, ret; \
 \
-		bring(qp, IBV_QPS_##from); \
-		mask = mask_for(IBV_QPS_##to, &attr, qp->qp_num); \
-		change; \
-		ret = ibv_modify_qp(qp, &attr, mask); \
-		need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ"); \
+		if (!ret) { \
+			mask = mask_for(qp, IBV_QPS_##to, &attr); \
+			change; \
+			ret = ibv_modify_qp(qp, &attr, mask); \
+		} \
+		need((!qp || !ibv_destroy_qp(qp)) && !ibv_destroy_cq(c), "destroying QP and CQ"); \
 		return ret; \
 	}
+
+#define STATE_CASE(name, from, to, change) TYPED_CASE(name, RC, from, to, change)
 
 STATE_CASE(state_reset_to_init, RESET, INIT, (void)0)
 STATE_CASE(state_reset_to_rtr, RESET, RTR, (void)0)
@@ -207,6 +231,28 @@ STATE_CASE(rts_rd_atomic_too_many, RTR, RTS, attr.max_rd_atomic = 255)
 STATE_CASE(rts_timeout_32, RTR, RTS, attr.timeout = 32)
 STATE_CASE(rts_retry_8, RTR, RTS, attr.retry_cnt = 8)
 
+TYPED_CASE(uc_init, UC, RESET, INIT, (void)0)
+TYPED_CASE(uc_init_without_access, UC, RESET, INIT, mask &= ~IBV_QP_ACCESS_FLAGS)
+TYPED_CASE(uc_init_with_qkey, UC, RESET, INIT, mask |= IBV_QP_QKEY)
+TYPED_CASE(uc_rtr, UC, INIT, RTR, (void)0)
+TYPED_CASE(uc_rtr_without_av, UC, INIT, RTR, mask &= ~IBV_QP_AV)
+TYPED_CASE(uc_rtr_with_timer, UC, INIT, RTR, mask |= IBV_QP_MIN_RNR_TIMER)
+TYPED_CASE(uc_rts, UC, RTR, RTS, (void)0)
+TYPED_CASE(uc_rts_with_retry, UC, RTR, RTS, mask |= IBV_QP_RETRY_CNT)
+TYPED_CASE(uc_rts_to_sqd, UC, RTS, SQD, (void)0)
+TYPED_CASE(uc_rts_to_err, UC, RTS, ERR, (void)0)
+TYPED_CASE(ud_init, UD, RESET, INIT, (void)0)
+TYPED_CASE(ud_init_without_qkey, UD, RESET, INIT, mask &= ~IBV_QP_QKEY)
+TYPED_CASE(ud_init_with_access, UD, RESET, INIT, mask |= IBV_QP_ACCESS_FLAGS)
+TYPED_CASE(ud_reset_to_rts, UD, RESET, RTS, (void)0)
+TYPED_CASE(ud_rtr, UD, INIT, RTR, (void)0)
+TYPED_CASE(ud_rtr_with_dest_qpn, UD, INIT, RTR, mask |= IBV_QP_DEST_QPN)
+TYPED_CASE(ud_rts, UD, RTR, RTS, (void)0)
+TYPED_CASE(ud_rts_without_psn, UD, RTR, RTS, mask &= ~IBV_QP_SQ_PSN)
+TYPED_CASE(ud_rts_with_timeout, UD, RTR, RTS, mask |= IBV_QP_TIMEOUT)
+TYPED_CASE(ud_rts_to_sqd, UD, RTS, SQD, (void)0)
+TYPED_CASE(ud_rts_to_err, UD, RTS, ERR, (void)0)
+
 CASE(modify_unknown_qp)
 {
 	struct ibv_cq *c = make_cq(&r, 16);
@@ -238,11 +284,12 @@ CASE(modify_unknown_qp)
 			.opcode = IBV_WR_RDMA_WRITE, \
 			.wr.rdma = { (uintptr_t)memory, mr->rkey }, \
 		}; \
-		int ret; \
+		int ret = bring(qp, IBV_QPS_##state); \
 \
-		bring(qp, IBV_QPS_##state); \
-		change; \
-		ret = ibv_post_send(qp, &wr, &bad); \
+		if (!ret) { \
+			change; \
+			ret = ibv_post_send(qp, &wr, &bad); \
+		} \
 		need(!ibv_destroy_qp(qp) && !ibv_dereg_mr(mr) && !ibv_destroy_cq(c), \
 		     "destroying QP, MR and CQ"); \
 		return ret; \
@@ -276,9 +323,8 @@ CASE(post_receives_too_many)
 	struct ibv_cq *c = make_cq(&r, 16);
 	struct ibv_qp *qp = make_qp(&r, c, 4);
 	struct ibv_recv_wr *bad, wr = { 0 };
-	int i, ret = 0;
+	int i, ret = bring(qp, IBV_QPS_INIT);
 
-	bring(qp, IBV_QPS_INIT);
 	for (i = 0; i < 100000 && !ret; i++)
 		ret = ibv_post_recv(qp, &wr, &bad);
 	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ");
