@@ -75,6 +75,16 @@ CASE(mr_window_bind)
 	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND);
 }
 
+CASE(mr_flush_global)
+{
+	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_FLUSH_GLOBAL);
+}
+
+CASE(mr_flush_persistent)
+{
+	return reg(memory, SIZE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_FLUSH_PERSISTENT);
+}
+
 CASE(mr_unmapped)
 {
 	void *p = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -230,6 +240,17 @@ CASE(mw_type_0)
 CASE(mw_type_77)
 {
 	return mw(77);
+}
+
+CASE(mw_unknown_pd)
+{
+	uint32_t handle = r.pd->handle;
+	int ret;
+
+	r.pd->handle = 12345;
+	ret = mw(IBV_MW_TYPE_2);
+	r.pd->handle = handle;
+	return ret;
 }
 
 /* asks the kernel: most providers refuse it themselves */

@@ -45,6 +45,39 @@ CASE(query_qp)
 	return ret;
 }
 
+CASE(query_unknown_qp)
+{
+	struct ibv_cq *c = make_cq(&r, 16);
+	struct ibv_qp *qp = make_qp(&r, c, 4);
+	uint32_t handle = qp->handle;
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+	int ret;
+
+	qp->handle = 12345;
+	ret = ibv_query_qp(qp, &attr, IBV_QP_STATE, &init);
+	qp->handle = handle;
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(c), "destroying QP and CQ");
+	return ret;
+}
+
+CASE(query_unknown_srq)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 16, .max_sge = 1 } };
+	struct ibv_srq *q = ibv_create_srq(r.pd, &init);
+	struct ibv_srq_attr attr;
+	uint32_t handle;
+	int ret;
+
+	need(q, "create_srq");
+	handle = q->handle;
+	q->handle = 12345;
+	ret = ibv_query_srq(q, &attr);
+	q->handle = handle;
+	need(!ibv_destroy_srq(q), "destroy_srq");
+	return ret;
+}
+
 CASE(other_dmabuf_mr)
 {
 	struct ibv_mr *mr;

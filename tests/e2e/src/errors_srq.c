@@ -50,6 +50,31 @@ CASE(srq_limit_beyond)
 	return srq(16, 1, 10000);
 }
 
+CASE(srq_unknown_pd)
+{
+	uint32_t handle = r.pd->handle;
+	int ret;
+
+	r.pd->handle = 12345;
+	ret = srq(16, 1, 0);
+	r.pd->handle = handle;
+	return ret;
+}
+
+CASE(srq_post_too_many)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 16, .max_sge = 1 } };
+	struct ibv_srq *q = ibv_create_srq(r.pd, &init);
+	struct ibv_recv_wr *bad, wr = { 0 };
+	int i, ret = 0;
+
+	need(q, "create_srq");
+	for (i = 0; i < 100000 && !ret; i++)
+		ret = ibv_post_srq_recv(q, &wr, &bad);
+	need(!ibv_destroy_srq(q), "destroy_srq");
+	return ret;
+}
+
 CASE(srq_xrc)
 {
 	struct ibv_srq_init_attr_ex init = {
