@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # Proves that verbs do in a guest what they do natively, beyond what they return: rights that are given and taken, a completion queue resized
-# while it is full, the last completion vector, datagrams to a group; and threads that share a context, with children (long: on two processors).
+# while it is full, the last completion vector, datagrams to a group, what queries answer; and threads that share a context, with children
+# (long: on two processors).
 # lab: --guests 1
 . /hyv/tests/e2e/common.bash
 
@@ -18,6 +19,7 @@ for when in "given: remote write: success" "taken: remote write: remote access e
 	check "rights $when" says "$RUN/effects.host" "^rights $when$"
 done
 check "a group's datagrams reach its member" says "$RUN/effects.host" 'multicast to a member: received'
+check "queries answer what was set" says "$RUN/effects.host" '^RC in RTS: state 3, .* MTU 3, .* access 0x4, .* timeout 18 0, retries 5 7$'
 check "and in the guest" effects 1
 check "in the same way" diff "$RUN/effects.host" "$RUN/effects.1"
 kill $MEMBER

@@ -2,8 +2,8 @@
 /*
  * What verbs bring about, beyond what they return, a line each: rights that a registration is given
  * and loses, a completion queue that is resized while it is full, an event of the last completion
- * vector, datagrams to a group before and after its member leaves. A guest must print what the host
- * prints. Data is verified here.
+ * vector, datagrams to a group before and after its member leaves; and what queries answer. A guest
+ * must print what the host prints. Data, and numbers that differ, are verified here.
  */
 #include <errno.h>
 #include <poll.h>
@@ -257,6 +257,120 @@ static void multicast(const char *text)
 	     "destroying");
 }
 
+/* what query_qp answers, but for the numbers; an address only from RTR on: there is none before */
+static void tell_qp(const char *what, struct ibv_qp *qp)
+{
+	const struct ibv_ah_attr *ah;
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+
+	errno = ibv_query_qp(qp, &attr, 2 * IBV_QP_DEST_QPN - 1, &init); /* all there are */
+	need(!errno, "query_qp");
+	printf("%s: state %d, current %d, MTU %d, migration %d, qkey %#x, PSNs %u %u, access %#x, "
+	       "pkey %u %u, port %u %u, draining %u, atomics %u %u, RNR timer %u, timeout %u %u, "
+	       "retries %u %u\n",
+	       what, attr.qp_state, attr.cur_qp_state, attr.path_mtu, attr.path_mig_state,
+	       attr.qkey, attr.rq_psn, attr.sq_psn, attr.qp_access_flags, attr.pkey_index,
+	       attr.alt_pkey_index, attr.port_num, attr.alt_port_num, attr.sq_draining,
+	       attr.max_rd_atomic, attr.max_dest_rd_atomic, attr.min_rnr_timer, attr.timeout,
+	       attr.alt_timeout, attr.retry_cnt, attr.rnr_retry);
+	printf("%s: type %d, all signalled %d, work requests %u %u, SGEs %u %u, inline %u\n", what,
+	       init.qp_type, init.sq_sig_all, init.cap.max_send_wr, init.cap.max_recv_wr,
+	       init.cap.max_send_sge, init.cap.max_recv_sge, init.cap.max_inline_data);
+	if (qp->qp_type == IBV_QPT_UD || attr.qp_state < IBV_QPS_RTR)
+		return;
+	ah = &attr.ah_attr;
+	if (attr.dest_qp_num != qp->qp_num || ah->grh.sgid_index != r.gid_index ||
+	    memcmp(&ah->grh.dgid, &r.gid, sizeof(r.gid)))
+		die("%s: query_qp answers QP %u and GID index %u, not %u and %u, or another GID",
+		    what, attr.dest_qp_num, ah->grh.sgid_index, qp->qp_num, r.gid_index);
+	printf("%s: global %u, hop limit %u, class %u, flow %u, port %u, LID %u, level %u, path %u, "
+	       "rate %u\n",
+	       what, ah->is_global, ah->grh.hop_limit, ah->grh.traffic_class, ah->grh.flow_label,
+	       ah->port_num, ah->dlid, ah->sl, ah->src_path_bits, ah->static_rate);
+}
+
+static void modify(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask, const char *what)
+{
+	errno = ibv_modify_qp(qp, attr, mask);
+	need(!errno, "modify_qp");
+	tell_qp(what, qp);
+}
+
+/* a QP to itself, in each state; @left_out: of the masks, what its type does not have */
+static void query_connected(enum ibv_qp_type type, int left_out, const char *const what[4])
+{
+	struct ibv_cq *cq = make_cq(&r, 16);
+	struct ibv_qp_init_attr init = {
+		.send_cq = cq,
+		.recv_cq = cq,
+		.cap = { .max_send_wr = 5, .max_recv_wr = 7, .max_send_sge = 3, .max_recv_sge = 2 },
+		.qp_type = type,
+		.sq_sig_all = type == IBV_QPT_UC,
+	};
+	struct ibv_qp *qp = ibv_create_qp(r.pd, &init);
+	struct ibv_qp_attr attr;
+	int mask;
+
+	need(qp, "create_qp");
+	tell_qp(what[0], qp);
+	mask = qp_init_attr(&attr);
+	attr.qp_access_flags = IBV_ACCESS_REMOTE_READ;
+	modify(qp, &attr, mask, what[1]);
+	mask = qp_rtr_attr(&attr, &r, qp->qp_num);
+	attr.rq_psn = 0x123456;
+	attr.ah_attr.grh.traffic_class = 4;
+	modify(qp, &attr, mask & ~left_out, what[2]);
+	mask = qp_rts_attr(&attr);
+	attr.sq_psn = 0x654321;
+	attr.max_rd_atomic = 3;
+	attr.retry_cnt = 5;
+	modify(qp, &attr, mask & ~left_out, what[3]);
+	need(!ibv_destroy_qp(qp) && !ibv_destroy_cq(cq), "destroying QP and CQ");
+}
+
+static void tell_srq(const char *what, struct ibv_srq *srq)
+{
+	struct ibv_srq_attr attr;
+
+	errno = ibv_query_srq(srq, &attr);
+	need(!errno, "query_srq");
+	printf("SRQ %s: work requests %u, SGEs %u, limit %u\n", what, attr.max_wr, attr.max_sge,
+	       attr.srq_limit);
+}
+
+static void query_srq(void)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 20, .max_sge = 2 } };
+	struct ibv_srq_attr limit = { .srq_limit = 4 }, larger = { .max_wr = 100 };
+	struct ibv_srq *srq = ibv_create_srq(r.pd, &init);
+
+	need(srq, "create_srq");
+	tell_srq("made", srq);
+	printf("modify_srq, a limit: %s\n", name_of(ibv_modify_srq(srq, &limit, IBV_SRQ_LIMIT)));
+	tell_srq("with a limit", srq);
+	printf("modify_srq, larger: %s\n", name_of(ibv_modify_srq(srq, &larger, IBV_SRQ_MAX_WR)));
+	tell_srq("made larger", srq);
+	need(!ibv_destroy_srq(srq), "destroy_srq");
+}
+
+static void queries(void)
+{
+	static const char *const rc[] = { "RC made", "RC in INIT", "RC in RTR", "RC in RTS" };
+	static const char *const uc[] = { "UC made", "UC in INIT", "UC in RTR", "UC in RTS" };
+	struct ibv_cq *cq = make_cq(&r, 4);
+	struct ibv_qp *ud = datagram_qp(cq, buf);
+
+	query_connected(IBV_QPT_RC, 0, rc);
+	query_connected(IBV_QPT_UC,
+			IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER | IBV_QP_TIMEOUT |
+				IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC,
+			uc);
+	tell_qp("UD in RTS", ud);
+	need(!ibv_destroy_qp(ud) && !ibv_destroy_cq(cq), "destroying QP and CQ");
+	query_srq();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2 || !strcmp(argv[1], "--help")) {
@@ -272,6 +386,7 @@ int main(int argc, char **argv)
 	resize_pending();
 	last_vector();
 	multicast(argv[1]);
+	queries();
 	need(!ibv_dereg_mr(mr), "dereg_mr");
 	rdma_close(&r);
 	return 0;
