@@ -17,7 +17,7 @@ struct side {
 	uint8_t *in;
 };
 
-static void run_qps(unsigned int n)
+static void run_qps(unsigned int n, bool hold)
 {
 	uint8_t *buf = calloc(n, 2 * SLOT);
 	struct side *side = calloc(n, sizeof(*side));
@@ -36,6 +36,10 @@ static void run_qps(unsigned int n)
 	}
 	for (i = 0; i < n; i++)
 		qp_connect(&r, side[i].qp, side[i ^ 1].qp->qp_num);
+	if (hold) {
+		puts("made");
+		getchar();
+	}
 	for (i = 0; i < n; i++) {
 		fill(side[i].out, SLOT, i);
 		post_receive(side[i].qp, mr, side[i].in, SLOT);
@@ -79,13 +83,18 @@ static void run_contexts(unsigned int n)
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && !strcmp(argv[1], "--qps") && number(argv[2], 65536) % 2 == 0)
-		run_qps(number(argv[2], 65536));
+	bool hold = argc == 4 && !strcmp(argv[3], "--hold");
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 3 + hold && !strcmp(argv[1], "--qps") && number(argv[2], 65536) % 2 == 0)
+		run_qps(number(argv[2], 65536), hold);
 	else if (argc == 3 && !strcmp(argv[1], "--contexts"))
 		run_contexts(number(argv[2], 1000000));
 	else {
-		puts("usage: verbs_scale --qps N        N QPs and CQs at once (an even number)\n"
-		     "       verbs_scale --contexts N   N contexts one after the other\n"
+		puts("usage: verbs_scale --qps N [--hold]  N QPs and CQs at once (an even number);\n"
+		     "                                     --hold: says 'made' when they are connected, and goes\n"
+		     "                                     on when a byte or the end is read\n"
+		     "       verbs_scale --contexts N      N contexts one after the other\n"
 		     "HYV_TEST_DEVICE names the device.");
 		return argc != 2 || strcmp(argv[1], "--help");
 	}
