@@ -41,6 +41,7 @@ check-cm:
 	tests/check cm
 
 parity:
+	rm -rf out/lab/parity*
 	HYV_LONG=1 lab/run tests/e2e/parity*.sh; code=$$?; grep -h '^parity ' out/lab/parity*/output; exit $$code
 
 bench:
