@@ -419,14 +419,16 @@ static void set_up(struct hyv_ibdev *dev, const struct hyv_resp_get_device *info
 static int ibdev_register(struct hyv_dev *hyv, u32 slot, const struct hyv_resp_get_device *info)
 {
 	const struct hyv_provider *provider;
+	u32 driver_id = le32_to_cpu(info->driver_id);
 	struct hyv_ibdev *dev;
 	u32 port;
 	int ret;
 
-	provider = hyv_provider_find(le32_to_cpu(info->driver_id), le32_to_cpu(info->abi_version));
+	provider = hyv_provider_find(driver_id, le32_to_cpu(info->abi_version));
 	if (!provider) {
-		hyv_err_limited(hyv, "device %u has driver id %u, ABI %u, which this virtio_hyv does not know: install a newer one\n",
-				slot, le32_to_cpu(info->driver_id), le32_to_cpu(info->abi_version));
+		hyv_err_limited(hyv, "device %u has driver %s (id %u), ABI %u, which this virtio_hyv does not know: install a newer one\n",
+				slot, hyv_driver_name(driver_id), driver_id,
+				le32_to_cpu(info->abi_version));
 		return -EOPNOTSUPP;
 	}
 	if (!in_range(le32_to_cpu(info->num_ports), 1, HYV_MAX_PORTS) ||

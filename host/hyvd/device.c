@@ -92,8 +92,8 @@ int device_open(struct vm *vm, const char *name, struct device **out)
 	}
 	dev->provider = hyv_provider_find(found.driver_id, found.abi_version);
 	if (!dev->provider) {
-		log_err("RDMA device '%s': its driver (id %u, ABI version %u) has no provider descriptor in this build: see include/hyv/provider.h",
-			name, found.driver_id, found.abi_version);
+		log_err("RDMA device '%s': its driver %s (id %u, ABI version %u) has no provider descriptor in this build: see include/hyv/provider.h",
+			name, hyv_driver_name(found.driver_id), found.driver_id, found.abi_version);
 		ret = -EPROTONOSUPPORT;
 	} else if (found.num_ports > DEVICE_MAX_PORTS) {
 		log_err("RDMA device '%s' has %u ports, more than the %u supported", name,

@@ -2,7 +2,7 @@
 /*
  * Provider descriptors: what HyV must know of each NIC family's user-space provider, as data.
  * Compiled by the guest module and by the daemon; a host device whose driver has no descriptor here
- * is refused by name. Adding a family is adding a row.
+ * is refused by its name, hyv_driver_name(). Adding a family is adding a row.
  *
  * Sources: the drivers' ABI headers (include/uapi/rdma/<driver>-abi.h) and, for what they do with
  * them, their kernel side.
@@ -129,6 +129,28 @@ static const struct hyv_provider hyv_providers[] = {
 	HYV_PROVIDER_RXE,
 	HYV_PROVIDER_SIW,
 };
+
+/**
+ * hyv_driver_name() - what people call a driver, whether it has a descriptor or not
+ * @driver_id: enum rdma_driver_id
+ *
+ * Return: its name, or "unknown".
+ */
+static inline const char *hyv_driver_name(__u32 driver_id)
+{
+	static const char *const names[] = {
+		[1] = "mlx5",	[2] = "mlx4",	     [3] = "cxgb3",  [4] = "cxgb4",
+		[5] = "mthca",	[6] = "bnxt_re",     [7] = "ocrdma", [8] = "nes",
+		[9] = "irdma",	[10] = "vmw_pvrdma", [11] = "qedr",  [12] = "hns",
+		[13] = "usnic", [14] = "rxe",	     [15] = "hfi1",  [16] = "qib",
+		[17] = "efa",	[18] = "siw",	     [19] = "erdma", [20] = "mana",
+		[21] = "ionic",
+	};
+
+	if (driver_id >= sizeof(names) / sizeof(names[0]) || !names[driver_id])
+		return "unknown";
+	return names[driver_id];
+}
 
 /**
  * hyv_provider_find() - the descriptor of a driver

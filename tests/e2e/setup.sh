@@ -24,7 +24,7 @@ check "hyv_window loads" load_window
 check "no such RDMA device" refused 'nosuch.*rxe0|nosuch.*rdma link' hyvd --socket "$RUN/x.sock" --device nosuch
 check "no option" refused 'socket' hyvd --device rxe0
 check "no device option" refused 'device.*rdma link' hyvd --socket "$RUN/x.sock"
-check "a provider without a descriptor" refused 'descriptor' hyvd_efa --socket "$RUN/x.sock" --device rxe0
+check "a provider without a descriptor, by its name" refused 'driver efa \(id 17, ABI version 1\).*descriptor' hyvd_efa --socket "$RUN/x.sock" --device rxe0
 check "a directory that is not there" refused 'directory' hyvd --socket /nowhere/x.sock --device rxe0
 
 hyvd_start 1 rxe0

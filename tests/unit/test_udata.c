@@ -122,6 +122,7 @@ static void every_descriptor_knows_its_pointers(void **state)
 	for (p = hyv_providers; p < hyv_providers + sizeof(hyv_providers) / sizeof(*p); p++) {
 		assert_ptr_equal(hyv_provider_find(p->driver_id, p->abi_version), p);
 		assert_null(hyv_provider_find(p->driver_id, p->abi_version + 1));
+		assert_string_equal(hyv_driver_name(p->driver_id), p->name);
 		for (i = 0; i < HYV_PROVIDER_POINTERS && p->pointers[i].kind; i++)
 			assert_true(p->udata_in[p->pointers[i].op] >= p->pointers[i].offset + 8);
 	}
