@@ -41,6 +41,7 @@ pair() {
 	wait_for 30 listening "$server" $PORT &&
 		on "$client" timeout 120 "$@" -p $PORT -d "$(device_of "$client")" $gid "${GID_OF[$client]}" "$(ip_of "$server")" </dev/null || code=$?
 	wait $pid || code=$?
+	! grep '^invalid data' "$RUN/server.out" || code=1	# a pingpong with -c says so, and ends with 0
 	((code == 0)) || { echo "the server's output:"; cat "$RUN/server.out"; }
 	return $code
 }

@@ -9,6 +9,7 @@ MIB=$((LONG ? 1024 : 256))
 
 # scattered PLACE: registers MIB of scattered pages, and tells the time
 scattered() { on "$1" verbs_concurrency -s $MIB >"$RUN/out" && cat "$RUN/out"; }
+refused() { not scattered "$1" 2>"$RUN/refused" && says "$RUN/refused" 'reg_mr: ENOMEM'; }
 figures() {
 	local pages=$((MIB * 256))
 	awk -v p=$pages -v w="$1" '/^extents:/ {e = $2} /^registration:/ {t = $2}
@@ -19,7 +20,7 @@ advised() { sed -n 's/.*sysctl -w vm.max_map_count=\([0-9]*\).*/\1/p' "$RUN/hyvd
 check "a guest is up" eval 'native_device && hyv_guest 1 --mem 2560M' || exit 1
 baseline_save
 sysctl -qw vm.max_map_count=20000
-check "guest: with a low vm.max_map_count it is refused" not scattered 1
+check "guest: with a low vm.max_map_count it is refused" refused 1
 check "hyvd names what is too low" says "$RUN/hyvd-1.log" 'vm.max_map_count is 20000'
 check "the value that it names is taken" sysctl -w "vm.max_map_count=$(advised)"
 for place in host 1; do

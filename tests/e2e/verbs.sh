@@ -17,8 +17,8 @@ run() {
 all() {
 	local c
 	for c in uc ud; do
-		run "$1" "$2" ibv_${c}_pingpong -s 1024 -n 200
-		run "$1" "$2" ibv_${c}_pingpong -s 1000 -n 200 -e
+		run "$1" "$2" ibv_${c}_pingpong -s 1024 -n 200 -c
+		run "$1" "$2" ibv_${c}_pingpong -s 1000 -n 200 -e -c
 	done
 	run "$1" "$2" ibv_srq_pingpong -n 200 -q 4 -c
 	run "$1" "$2" ibv_srq_pingpong -n 200 -q 16 -e -c
@@ -51,12 +51,13 @@ if [[ $LONG ]]; then
 		all $where
 	done
 else
-	run host host ibv_ud_pingpong -s 1000 -n 200
-	run 1 host ibv_ud_pingpong -s 1000 -n 200 -e
-	run host 2 ibv_uc_pingpong -s 1024 -n 200 -e
+	run host host ibv_ud_pingpong -s 1000 -n 200 -c
+	run 1 host ibv_ud_pingpong -s 1000 -n 200 -e -c
+	run host 2 ibv_uc_pingpong -s 1024 -n 200 -e -c
 	run 1 1 ibv_srq_pingpong -n 200 -c
 fi
 check "host: XRC is refused" not xrc host
+check "in these words" says "$RUN/xrc.host" "^Couldn't Open the XRC Domain"
 check "guest: XRC is refused" not xrc 1
 check "in the same words" diff "$RUN/xrc.host" "$RUN/xrc.1"
 check "nothing is left on the host" baseline_check
