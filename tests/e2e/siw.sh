@@ -11,7 +11,10 @@ OBJECTS=$((LONG ? 10000 : 500))
 # info PLACE: the name is the only difference there may be
 info() { on "$1" ibv_devinfo -v -d "$(device_of "$1")" | sed '/^hca_id:/d'; }
 same_info() { diff -u <(info host) <(info 1); }
-same_calls() { diff -u "$RUN/errors.host" "$RUN/errors.1"; }
+# siw of 7.3 cuts the number of pages to 32 bits, and asks for memory for that many before it looks (ENOMEM); the guest's kernel looks (EINVAL)
+DIFFER='^$'
+[[ $HYV_KERNEL != 7.3 ]] || DIFFER='^mr_(huge|wrapping)_length:'
+same_calls() { diff -u <(grep -v -E "$DIFFER" "$RUN/errors.host") <(grep -v -E "$DIFFER" "$RUN/errors.1"); }
 # kinds PLACE: one of each kind held, then the first objects made and destroyed. objects PLACE: many more
 kinds() {
 	on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_objects hold </dev/null >"$RUN/kinds.$1" &&
