@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Proves that two guests talk over a link, and connect: each has another rxe device, the two devices are in two network namespaces joined by
 # a veth pair, and the packets are counted on it. The hyvd of each is in its device's namespace, as docs/OPERATOR.md has it under "Network namespaces":
-# RDMA devices are their namespace's alone.
+# "shared", in which rdma_cm's addresses are apart; linked_exclusive.sh: "exclusive", in which the RDMA devices are, too.
 #
 #   guest 1 -- rxe1 -- v1 [ns1] ====== [ns2] v2 -- rxe2 -- guest 2
 #
@@ -15,18 +15,21 @@ if [[ $HYV_KERNEL == 6.12 ]]; then
 	exit
 fi
 
-# rdma ARG...: for baseline and listens, which would see nothing: in both namespaces
-rdma() { ip netns exec ns1 rdma "$@" && ip netns exec ns2 rdma "$@"; }
+MODE=${MODE:-shared}
+if [[ $MODE == exclusive ]]; then
+	# rdma ARG...: for baseline, which would see nothing: in both namespaces
+	rdma() { ip netns exec ns1 rdma "$@" && ip netns exec ns2 rdma "$@"; }
+fi
 
 # A soft device begins in the first namespace, wherever it is made; one that is its netdev's would need no moving.
 topology() {
 	local n
-	modprobe -a veth rdma_rxe ib_uverbs rdma_ucm && load_window && command rdma system set netns exclusive || return
+	modprobe -a veth rdma_rxe ib_uverbs rdma_ucm && load_window && command rdma system set netns $MODE || return
 	ip link add v1 type veth peer name v2 || return
 	for n in 1 2; do
 		ip netns add ns$n && ip link set v$n netns ns$n && ip -n ns$n addr add "$(rdma_ip $n)/24" dev v$n &&
 			ip -n ns$n link set v$n up && ip netns exec ns$n rdma link add rxe$n type rxe netdev v$n || return
-		ip netns exec ns$n test -e /sys/class/infiniband/rxe$n || command rdma dev set rxe$n netns ns$n || return
+		[[ $MODE == shared ]] || ip netns exec ns$n test -e /sys/class/infiniband/rxe$n || command rdma dev set rxe$n netns ns$n || return
 	done
 }
 # seen CMD...: the devices that CMD, which runs another, sees, and how many it can open
@@ -56,14 +59,29 @@ travels() {
 
 mkdir -p /run/netns
 check "two rxe devices on a veth pair" topology || exit 1
-for n in 1 2; do
-	check "namespace $n has its own alone" equal "$(seen ip netns exec ns$n)" "rxe$n 1"
-done
-check "the first has none" equal "$(seen env)" 0
+# native_connects: a process in one namespace connects to one in the other
+native_connects() {
+	local code=0
+	ip netns exec ns1 timeout 30 rping -s -a "$(rdma_ip 1)" -p 9999 -C 1 </dev/null >/dev/null 2>&1 &
+	sleep 3
+	ip netns exec ns2 timeout 20 rping -c -a "$(rdma_ip 1)" -p 9999 -C 1 </dev/null >"$RUN/native" 2>&1 || code=1
+	kill $! 2>/dev/null
+	wait $!
+	return $code
+}
+if [[ $MODE == exclusive ]]; then
+	for n in 1 2; do
+		check "namespace $n has its own alone" equal "$(seen ip netns exec ns$n)" "rxe$n 1"
+	done
+	check "the first has none" equal "$(seen env)" 0
+	check "natively nobody connects over rxe in this mode" not native_connects
+	check "since the kernel refuses" says "$RUN/native" 'rdma_connect: Invalid argument'
+fi
 check "two guests, one on each" start || exit 1
 baseline_save
 check "each hyvd is in the namespace of its netdev" equal "$(ip netns pids ns1) $(ip netns pids ns2)" "$(hyvd_pid 1) $(hyvd_pid 2)"
 for to in 1 2; do
+	[[ $MODE == shared ]] || break
 	check "guest $((3 - to)) connects to guest $to" travels 10000 connect $to $((3 - to)) rping -s -a "$(rdma_ip $to)" -C 50 -S 1000 -V -- rping -c -a "$(rdma_ip $to)" -C 50 -S 1000 -V
 done
 for size in 1 4096 ${LONG:+65536 1048576}; do
