@@ -291,4 +291,8 @@ check "so is the operator's own" eval 'rm -r /etc/hyv && ip link delete eth1'
 files >"$RUN/files.after"
 check "nothing is left of them" diff "$RUN/files" "$RUN/files.after"
 check "the modules neither" eval 'not modinfo hyv_window && not test -e /sys/module/hyv_window'
-check "systemd has nothing to complain of" equal "$(systemctl is-system-running)" running
+content() {
+	systemctl list-units --failed --plain --no-legend >"$RUN/failed"
+	[[ ! -s $RUN/failed ]] || { cat "$RUN/failed"; journalctl -q --no-pager -o short-monotonic -u "$(sed 's/ .*//;q' "$RUN/failed")" | tail -20; return 1; }
+}
+check "systemd has nothing to complain of" content
