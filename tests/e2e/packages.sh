@@ -285,6 +285,7 @@ check "the guest shuts down" wait_for 120 gone "$(qemu_pid 1)" && rm -f "$RUN/qe
 check "its hyvd ends in order" wait_for 20 eval '[[ $(systemctl show -P ActiveState hyvd@vm1) == inactive ]] && equal "$(systemctl show -P Result hyvd@vm1)" success'
 check "and hyvctl knows it no more" not_listed vm1
 check "no hyvd is left" guided host '^systemctl stop .hyvd@'
+check "the other VM's ends in order, too" eval 'journal -u hyvd@vm2 && says "$RUN/journal" "Deactivated successfully" && not grep "with signal SIGKILL" "$RUN/journal"'
 check "nothing is left on the host" baseline_check 20
 check "the packages are removed" guided host '^apt purge'
 check "so is the operator's own" eval 'rm -r /etc/hyv && ip link delete eth1'
