@@ -8,15 +8,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "qmp.h"
 
-#define MAX_LINE   (1 << 20)
-#define MAX_EVENTS 1000 /* that wait for qmp_event() */
+#define MAX_LINE   (128 << 10)
+#define MAX_EVENTS 64 /* that wait for qmp_event() */
 
 /**
  * struct qmp - a connection
  * @patience: seconds for an answer
- * @events: that came while an answer was waited for
+ * @events: about devices, that came while an answer was waited for
  * @error: QEMU's words, or ""
  */
 struct qmp {
@@ -25,6 +26,18 @@ struct qmp {
 	json_t *events;
 	char error[512];
 };
+
+/* of what came in place of an answer, keep what is about devices. Return: 0 or a negative errno */
+static int keep(struct qmp *qmp, json_t *message)
+{
+	const char *event = json_string_value(json_object_get(message, "event")) ?: "";
+
+	if (strncmp(event, "DEVICE_", strlen("DEVICE_")))
+		return 0;
+	if (json_array_size(qmp->events) >= MAX_EVENTS)
+		return -EOVERFLOW;
+	return json_array_append(qmp->events, message) ? -ENOMEM : 0;
+}
 
 int qmp_run(struct qmp *qmp, json_t *command, json_t **answer)
 {
@@ -48,10 +61,7 @@ int qmp_run(struct qmp *qmp, json_t *command, json_t **answer)
 		} else if (value && answer) {
 			*answer = json_incref(value);
 		} else if (!value) {
-			if (json_array_size(qmp->events) >= MAX_EVENTS)
-				ret = -EOVERFLOW;
-			else if (json_array_append(qmp->events, message))
-				ret = -ENOMEM;
+			ret = keep(qmp, message);
 		}
 		json_decref(message);
 		if (value)

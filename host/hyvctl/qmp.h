@@ -22,7 +22,7 @@ int qmp_open(struct qmp **out, const char *path, double patience);
 void qmp_close(struct qmp *qmp);
 
 /**
- * qmp_run() - one command and its answer; events that come meanwhile wait for qmp_event()
+ * qmp_run() - one command and its answer; events about devices that come meanwhile wait for qmp_event()
  * @command: of the form {"execute": ..., "arguments": ...}; not taken over
  * @answer: out: what it returned, for the caller to decref; may be NULL
  *

@@ -57,12 +57,16 @@ bool log_allowed(struct log_ratelimit *rl);
 /** LOG_GUEST_RATE - initializes a struct log_ratelimit for lines that the guest can cause at will */
 #define LOG_GUEST_RATE { .burst = 5, .interval = 10 }
 
-/** log_guest() - a warning that the guest can cause at will, limited per place in the source */
-#define log_guest(...) \
+/** log_guest_by() - a line, by @log, that the guest can cause at will, limited per place in the source */
+#define log_guest_by(log, ...) \
 	do { \
 		static struct log_ratelimit rl_ = LOG_GUEST_RATE; \
 		if (log_allowed(&rl_)) \
-			log_warn(__VA_ARGS__); \
+			log(__VA_ARGS__); \
 	} while (0)
+
+/** log_guest() - a warning of that kind; log_guest_err() - an error, of the operator's set-up */
+#define log_guest(...)	   log_guest_by(log_warn, __VA_ARGS__)
+#define log_guest_err(...) log_guest_by(log_err, __VA_ARGS__)
 
 #endif

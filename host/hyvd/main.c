@@ -243,7 +243,7 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 		.window_size = opt->window_size,
 	};
 	unsigned int i;
-	int ret;
+	int ret, err;
 
 	vm->window_size = opt->window_size;
 	ret = doorbell_create(&vm->doorbell, vm, (unsigned int)opt->poll_us);
@@ -263,9 +263,10 @@ static int vm_connect(struct vm *vm, const struct options *opt)
 			strerror(-ret));
 		return ret;
 	}
-	for (i = 0; i < opt->num_devices && !ret; i++) {
+	for (i = 0; i < opt->num_devices; i++) {
 		log_at(opt->config, opt->devices[i].line);
-		ret = device_check(vm->devices[i]);
+		err = device_check(vm->devices[i]);
+		ret = ret ? ret : err;
 	}
 	log_at(NULL, 0);
 	if (ret)

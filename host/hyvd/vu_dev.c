@@ -85,7 +85,7 @@ static int on_no_progress(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)source;
 	(void)usec;
-	log_guest("%s", dev->complaint);
+	log_guest_err("%s", dev->complaint);
 	return 0;
 }
 
@@ -599,7 +599,7 @@ int vu_dev_map_window(struct vu_dev *dev, int fd)
 		      vu_window_map(dev->window, fd) :
 		      -ENOTCONN;
 	if (err == -ENOTCONN) {
-		log_guest("%s", no_window);
+		log_guest_err("%s", no_window);
 		return -EOPNOTSUPP;
 	}
 	return err;

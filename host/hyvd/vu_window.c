@@ -253,7 +253,8 @@ static void next_step(struct vu_window *w, bool refused)
 		} else if (w->may_be_mapped) {
 			knock(w, VU_BACKEND_SHMEM_UNMAP);
 		} else {
-			log_guest("QEMU refused to map the window; the reason is in its own log");
+			log_guest_err(
+				"QEMU refused to map the window; the reason is in its own log");
 			finish(w, -EIO);
 		}
 		break;

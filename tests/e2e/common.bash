@@ -163,14 +163,14 @@ has_again() { diff -u "$RUN/had" <(has "$1"); }
 bad_calls() {
 	local place=$1 file=$2 calls pid code=0
 	shift 2
-	rm -f "$RUN/calls.in"
+	rm -f "$RUN/calls" "$RUN/calls.in"	# "open" of an earlier run is none of this
 	mkfifo "$RUN/calls.in"
 	exec {calls}<>"$RUN/calls.in"
 	on "$place" env HYV_TEST_DEVICE="$(device_of "$place")" verbs_errors --hold "$@" <&"$calls" >"$file" 2>"$RUN/calls" &
 	pid=$!
-	if wait_for 60 said_or_gone open $pid && has "$place" >"$RUN/had"; then
+	if wait_for 60 said_or_gone open "$RUN/calls" $pid && has "$place" >"$RUN/had"; then
 		echo >&"$calls"
-		wait_for 300 said_or_gone made $pid && wait_for 10 has_again "$place" || code=1
+		wait_for 300 said_or_gone made "$RUN/calls" $pid && wait_for 10 has_again "$place" || code=1
 	else
 		code=1
 	fi
@@ -180,7 +180,7 @@ bad_calls() {
 	((code == 0)) || cat "$RUN/calls"
 	return $code
 }
-said_or_gone() { grep -qx "$1" "$RUN/calls" || gone "$2"; }
+said_or_gone() { grep -qsx "$1" "$2" || gone "$3"; }	# LINE FILE PID
 
 # memory N: KiB of guest N's daemon's own, without the guest's. not_grown N BEFORE: it is what it was, but for what malloc may keep
 memory() { awk '/^Anonymous:/ {print $2}' "/proc/$(hyvd_pid "$1")/smaps_rollup"; }

@@ -10,19 +10,18 @@ OBJECTS=$((LONG ? 100000 : 10000))
 CONTEXTS=$((LONG ? 1000 : 100))
 
 host_qps() { rdma resource show | awk -v d="$DEVICE_OF_HOST:" '$2 == d {for (i = 3; i < NF; i += 2) if ($i == "qp") print $(i + 1)}'; }
-made_or_gone() { grep -qx made "$1" || gone "$2"; }	# FILE PID
 # everywhere QPS: verbs_scale in all four guests at once; none passes data before all have made theirs, and the host has them all
 everywhere() {
 	local n in pids=() ins=() code=0 wanted
 	wanted=$(($(host_qps) + 4 * $1))
 	for n in 1 2 3 4; do
-		rm -f "$RUN/scale-$n.in"
+		rm -f "$RUN/scale-$n" "$RUN/scale-$n.in"
 		mkfifo "$RUN/scale-$n.in"
 		exec {in}<>"$RUN/scale-$n.in"
 		guest "$n" verbs_scale --qps "$1" --hold <&"$in" >"$RUN/scale-$n" 2>&1 &
 		ins+=("$in") pids+=($!)
 	done
-	for n in 1 2 3 4; do wait_for 600 made_or_gone "$RUN/scale-$n" "${pids[n - 1]}" || code=1; done
+	for n in 1 2 3 4; do wait_for 600 said_or_gone made "$RUN/scale-$n" "${pids[n - 1]}" || code=1; done
 	equal "$(host_qps)" "$wanted" || code=1
 	for in in "${ins[@]}"; do
 		echo >&"$in"

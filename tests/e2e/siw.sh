@@ -6,7 +6,7 @@
 export DEVICE_OF_HOST=siw0
 . /hyv/tests/e2e/common.bash
 
-OBJECTS=$((LONG ? 10000 : 500))
+OBJECTS=$((LONG ? 10000 : 2500))
 
 # info PLACE: the name is the only difference there may be
 info() { on "$1" ibv_devinfo -v -d "$(device_of "$1")" | sed '/^hca_id:/d'; }

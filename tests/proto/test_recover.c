@@ -189,6 +189,8 @@ static void device_del(struct fixture *f, json_t *command)
 	if (f->unplug == UNPLUG_FLOODED) {
 		for (i = 0; i < 1000; i++)
 			qemu_says(f, "{\"event\": \"NIC_RX_FILTER_CHANGED\"}");
+		for (i = 0; i < 64; i++)
+			qemu_says(f, "{\"event\": \"DEVICE_DELETED\", \"data\": {\"path\": \"/machine/other\"}}");
 		return;
 	}
 	if (f->unplug == UNPLUG_IMPOSSIBLE)

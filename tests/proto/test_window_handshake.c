@@ -292,7 +292,7 @@ static void test_refusals_do_not_flood_the_log(void **state)
 		assert_int_equal(vu_dev_map_window(fe->dev, fe->window_fd), -EOPNOTSUPP);
 	dup2(before, STDERR_FILENO);
 	assert_int_equal(fstat(said_fd, &said), 0);
-	assert_in_range(said.st_size, 0, 2000);
+	assert_in_range(said.st_size, 1, 2000);
 	close(before);
 	close(said_fd);
 }
