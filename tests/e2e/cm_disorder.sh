@@ -7,7 +7,7 @@
 . /hyv/tests/e2e/common.bash
 
 ROUNDS=${LONG:+40}
-ROUNDS=${ROUNDS:-10}
+ROUNDS=${ROUNDS:-5}
 
 disordered_guest() { export HYVD=hyvd_disorder; address_guests 1; }
 
