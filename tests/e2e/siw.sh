@@ -13,7 +13,10 @@ info() { on "$1" ibv_devinfo -v -d "$(device_of "$1")" | sed '/^hca_id:/d'; }
 same_info() { diff -u <(info host) <(info 1); }
 # siw of 7.3 cuts the number of pages to 32 bits, and asks for memory for that many before it looks (ENOMEM); the guest's kernel looks (EINVAL)
 DIFFER='^$'
-[[ $HYV_KERNEL != 7.3 ]] || DIFFER='^mr_(huge|wrapping)_length:'
+if [[ $HYV_KERNEL == 7.3 ]]; then
+	DIFFER='^mr_(huge|wrapping)_length:'
+	expect_log 'WARNING: mm/page_alloc.c:.* verbs_errors/' "what siw asks for when a process of the host says such a length; hyvd lets none through"
+fi
 same_calls() { diff -u <(grep -v -E "$DIFFER" "$RUN/errors.host") <(grep -v -E "$DIFFER" "$RUN/errors.1"); }
 # kinds PLACE: one of each kind held, then the first objects made and destroyed. objects PLACE: many more
 kinds() {
