@@ -74,7 +74,7 @@ by_type() {
 export UD=on
 N=${LONG:+100} MAX=200
 N=${N:-10}
-[[ $DEVICE_OF_HOST != siw* ]] || MAX=30	# natively, too, there are no CQs for more than 36 in a process
+[[ $DEVICE_OF_HOST != siw* ]] || MAX=30	# natively, too, ucmatose makes no more than 36 there
 ((N < MAX)) || N=$MAX
 check "the host's device" native_device || exit 1
 check "two guests, each with an address of its own" address_guests 1 2 || exit 1

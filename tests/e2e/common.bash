@@ -49,9 +49,9 @@ pair() {
 # native_device: the host's RDMA device, for scenarios that start their guests themselves.
 native_device() { load_window && { [[ -d /sys/class/infiniband/$DEVICE_OF_HOST ]] || "${DEVICE_OF_HOST%%[0-9]*}_up" "$DEVICE_OF_HOST"; }; }
 
-# hyv_guest N [OPTION...]: hyvd and guest N with the options of vm_start, and its device.
+# hyv_guest N [OPTION...]: hyvd, which hyvctl can ask, and guest N with the options of vm_start, and its device.
 hyv_guest() {
-	hyvd_start "$1" "$DEVICE_OF_HOST" && vm_start "$@" && vm_wait "$1" && guest_hyv_up "$1"
+	hyvd_start "$1" "$DEVICE_OF_HOST" -- --control "$RUN/$1.ctl" && vm_start "$@" && vm_wait "$1" && guest_hyv_up "$1"
 }
 
 # the first bytes of addresses on the RDMA netdev, as soft_up and siw_up in lab/lib.sh give the host's

@@ -25,10 +25,7 @@ kinds() {
 }
 objects() { on "$1" env HYV_TEST_DEVICE="$(device_of "$1")" verbs_objects "$((OBJECTS * 4 / 5))"; }
 
-# with_control N: as hyv_guest; hyvctl can ask its daemon
-with_control() { hyvd_start "$1" "$DEVICE_OF_HOST" -- --control "$RUN/$1.ctl" && vm_start "$1" && vm_wait "$1" && guest_hyv_up "$1"; }
-
-check "siw comes up, and a guest" eval 'native_device && with_control 1' || exit 1
+check "siw comes up, and a guest" eval 'native_device && hyv_guest 1' || exit 1
 check "siw goes by pages and numbers, not by what is mapped" timeout 60 siw_pages 10.9.1.1 7777
 baseline_save
 check "the host's attributes are there" test "$(info host | wc -l)" -gt 50
