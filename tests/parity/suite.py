@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs one module of rdma-core's own test-suite, as Debian's python3-pyverbs carries it, on one device.
 
-usage: suite.py [--gid INDEX] DEVICE MODULE [TEST...]     TEST: Class.method; default: all of the module
-       suite.py --modules                                 the suite's modules
-
-Prints a line per test: "begin NAME", then "pass NAME", "fail NAME: WHY" or "skip NAME: WHY". A test that begins and does not end has
-taken the interpreter with it. The suite's own runner imports all modules first, which takes minutes in an emulated guest.
+Prints the seed, then a line per test: "begin NAME", then "pass NAME", "fail NAME: WHY" or "skip NAME: WHY". A test that begins and does not
+end has taken the interpreter with it. The suite draws by lot what it asks for; with one seed it draws the same for a test wherever that runs.
+The suite's own runner imports all modules first, which takes minutes in an emulated guest.
 """
+import argparse
 import glob
 import gzip
 import importlib
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -41,6 +41,10 @@ def unpack(directory):
 
 class Result(unittest.TestResult):
     """Prints what becomes of each test, one line at a time, so that a crash loses nothing."""
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
     def say(self, word, test, why=''):
         name = '.'.join(test.id().split('.')[-2:])
         why = ' '.join(str(why).split())
@@ -48,6 +52,7 @@ class Result(unittest.TestResult):
 
     def startTest(self, test):
         self.bad = False
+        random.seed(f'{self.seed} {test.id()}')
         self.say('begin', test)
 
     def addSuccess(self, test):
@@ -75,23 +80,30 @@ class Result(unittest.TestResult):
         self.addFailure(test, (None, 'unexpected success'))
 
 
-def main(args):
-    if args == ['--modules']:
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--modules', action='store_true', help="print the suite's modules")
+    parser.add_argument('--gid', default='0', help='index of the GID to use, 0 by default')
+    parser.add_argument('--seed', default=1, type=int, help='a number, 1 by default')
+    parser.add_argument('device', nargs='?')
+    parser.add_argument('module', nargs='?')
+    parser.add_argument('tests', nargs='*', metavar='test', help='Class.method; all of the module by default')
+    args = parser.parse_args()
+    if args.modules:
         print(*modules(), sep='\n')
         return
-    own = ['--gid', args[1]] if args[0] == '--gid' else []
-    device, module, *names = args[len(own):]
+    if not args.module:
+        parser.error('which device, and which module?')
+    print('seed', args.seed)
     with tempfile.TemporaryDirectory() as directory:
         unpack(directory)
-        sys.argv[1:] = ['--dev', device] + own
+        sys.argv[1:] = ['--dev', args.device, '--gid', args.gid]
         importlib.import_module('args_parser').parser.parse_args()
         loader = unittest.defaultTestLoader
-        module = importlib.import_module('tests.' + module)
-        suite = loader.loadTestsFromNames(names, module) if names else loader.loadTestsFromModule(module)
-        suite.run(Result())
+        module = importlib.import_module('tests.' + args.module)
+        suite = loader.loadTestsFromNames(args.tests, module) if args.tests else loader.loadTestsFromModule(module)
+        suite.run(Result(args.seed))
 
 
 if __name__ == '__main__':
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main(sys.argv[1:])
+    main()
