@@ -15,9 +15,10 @@
 #include "cmd.h"
 #include "context.h"
 #include "event.h"
+#include "gmem.h"
 #include "hotplug.h"
 
-static void close_files(struct context *ctx)
+static void close_all(struct context *ctx)
 {
 	if (ctx->comp_fd >= 0)
 		close(ctx->comp_fd);
@@ -25,6 +26,19 @@ static void close_files(struct context *ctx)
 		close(ctx->async_fd);
 	if (ctx->fd >= 0)
 		close(ctx->fd);
+	if (ctx->space)
+		gmem_space_destroy(ctx->space);
+}
+
+int context_enter(struct context *ctx)
+{
+	return ctx->space ? gmem_enter(ctx->space) : 0;
+}
+
+void context_leave(struct context *ctx)
+{
+	if (ctx->space)
+		gmem_leave(ctx->space);
 }
 
 /* before it leaves the table */
@@ -87,7 +101,7 @@ static void context_close(struct job *job)
 	/* mappings keep the uverbs file open */
 	if (ctx->vm->window)
 		window_drop_context(ctx->vm->window, ctx->obj.id, ctx->guest_is_gone);
-	close_files(ctx);
+	close_all(ctx);
 	limit_uncharge_all(&ctx->vm->limits, &ctx->charges);
 	if (ctx->is_guests) {
 		limit_uncharge(&ctx->vm->limits, NULL, LIMIT_CONTEXTS, 1);
@@ -175,12 +189,16 @@ int context_open(struct vm *vm, struct device *dev, const struct udata *udata, s
 	TAILQ_INIT(&ctx->children);
 	ctx->fd = open(dev->uverbs_path, O_RDWR | O_CLOEXEC);
 	ret = ctx->fd < 0 ? -errno : get_context(ctx, udata);
+	if (!ret && dev->provider->flags & HYV_PROVIDER_NO_IOVA) {
+		ctx->space = gmem_space_create(vm->gmem);
+		ret = ctx->space ? 0 : -ENOMEM;
+	}
 	if (!ret)
 		ret = open_async_events(ctx);
 	if (!ret)
 		ret = open_comp_channel(ctx);
 	if (ret) {
-		close_files(ctx);
+		close_all(ctx);
 		free(ctx);
 		return ret;
 	}

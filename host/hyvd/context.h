@@ -16,6 +16,7 @@
  * @fd: the uverbs file
  * @async_fd: its asynchronous events
  * @comp_fd: completion channel of all its CQs
+ * @space: where its memory is, for a driver that goes by addresses (HYV_PROVIDER_NO_IOVA); else NULL
  * @charges: what its objects take of the VM's limits
  * @children: published objects in it, guarded by the table's lock
  * @is_guests: not hyvd's own: counted in the VM
@@ -31,6 +32,7 @@ struct context {
 	int fd;
 	int async_fd;
 	int comp_fd;
+	struct gmem_space *space;
 	struct charges charges;
 	struct obj_list children;
 	bool is_guests;
@@ -65,6 +67,14 @@ static inline uint32_t context_driver(const struct context *ctx)
 {
 	return ctx->device->provider->driver_id;
 }
+
+/**
+ * context_enter() - before a call in which the host's driver may go by addresses of the guest's application
+ *
+ * Return: 0, and context_leave() ends it, in the same thread; or a negative errno as gmem_enter()
+ */
+int context_enter(struct context *ctx);
+void context_leave(struct context *ctx);
 
 /**
  * context_open() - open a uverbs context

@@ -144,12 +144,6 @@ void doorbell_release(struct doorbell *db, uint32_t number)
 	pthread_mutex_unlock(&db->lock);
 }
 
-void doorbell_fence(struct doorbell *db)
-{
-	pthread_mutex_lock(&db->lock);
-	pthread_mutex_unlock(&db->lock);
-}
-
 static _Atomic uint64_t *as_atomic(__le64 *word)
 {
 	return (_Atomic uint64_t *)word;

@@ -37,9 +37,6 @@ int doorbell_assign(struct doorbell *db, struct qp *qp, uint32_t *number);
  */
 void doorbell_release(struct doorbell *db, uint32_t number);
 
-/** doorbell_fence() - wait until whoever is being rung has been. Any thread */
-void doorbell_fence(struct doorbell *db);
-
 /**
  * doorbell_wake() - the guest notified: look from now on. Does nothing when awake. On the event
  * loop's thread, as the next.

@@ -91,8 +91,8 @@ struct gmem *gmem_create(void *where)
 	gm->base = (uint8_t *)gm->reserved +
 		   (round_up((uintptr_t)gm->reserved, LINEAR_ALIGN) - (uintptr_t)gm->reserved);
 	pthread_rwlock_init(&gm->lock, NULL);
-	pthread_mutex_init(&gm->place_lock, NULL);
-	TAILQ_INIT(&gm->places);
+	pthread_rwlock_init(&gm->place_lock, NULL);
+	LIST_INIT(&gm->spaces);
 	find_stack(gm);
 	return gm;
 }
@@ -112,7 +112,7 @@ void gmem_destroy(struct gmem *gm)
 		return;
 	munmap(gm->reserved, gm->reserved_len);
 	close_regions(gm->regions, gm->num_regions);
-	pthread_mutex_destroy(&gm->place_lock);
+	pthread_rwlock_destroy(&gm->place_lock);
 	pthread_rwlock_destroy(&gm->lock);
 	free(gm);
 }

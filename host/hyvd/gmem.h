@@ -34,16 +34,17 @@ struct gmem_region {
  * @va: its first byte
  * @assembled: address space that gmem_span_release() gives back
  * @assembled_len: bytes of it; 0 for a piece of the linear map
- * @placed_in: gmem_assemble_at(): the guest memory whose place it is; else NULL
+ * @placed_in: gmem_assemble_at(): the space that it is in; else NULL
  */
 struct gmem_span {
 	void *va;
 	void *assembled;
 	size_t assembled_len;
-	struct gmem *placed_in;
+	struct gmem_space *placed_in;
 };
 
 struct gmem;
+struct gmem_space;
 
 /**
  * gmem_create() - guest memory, none yet
@@ -117,20 +118,42 @@ int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
 		  struct gmem_span *span);
 
 /**
+ * gmem_space_create() - an address space of the guest's, with nothing in it. Return: it, or NULL when there
+ * is no memory
+ */
+struct gmem_space *gmem_space_create(struct gmem *gm);
+
+/** gmem_space_destroy() - when all spans in it are released */
+void gmem_space_destroy(struct gmem_space *space);
+
+/**
  * gmem_assemble_at() - as gmem_assemble(), at a given address
- * @gm: guest memory
+ * @space: whose address it is
  * @extents: the pieces
  * @n: how many, at least 1
  * @va: where they shall be; its offset in the page is the first extent's
- * @span: where they are; to be kept until nobody goes by the address any more
+ * @span: where they are once the space is entered; to be kept until nobody goes by the address any more
  *
- * Spans may overlap where they show the same memory.
+ * Spans of a space may overlap where they show the same memory; those of different spaces may overlap.
  *
- * Return: as gmem_assemble(); -ENOMEM also when hyvd itself or other memory of the guest is there or
+ * Return: as gmem_assemble(); -ENOMEM also when hyvd itself or other memory of the space is there or
  * nothing can be; -EINVAL also for another offset in the page, and below 64 KiB.
  */
-int gmem_assemble_at(struct gmem *gm, const struct gmem_extent *extents, size_t n, uint64_t va,
-		     struct gmem_span *span);
+int gmem_assemble_at(struct gmem_space *space, const struct gmem_extent *extents, size_t n,
+		     uint64_t va, struct gmem_span *span);
+
+/**
+ * gmem_enter() - have all of a space at its addresses, in any thread, until gmem_leave()
+ *
+ * Meanwhile no span of any space can be made or released.
+ *
+ * Return: 0; -ENOMEM or -EFAULT when some of it cannot be mapped or its memory is the guest's no more,
+ * with a line in the log. Then it is not entered.
+ */
+int gmem_enter(struct gmem_space *space);
+
+/** gmem_leave() - after gmem_enter(), in the same thread */
+void gmem_leave(struct gmem_space *space);
 
 /**
  * gmem_span_release() - the address space of an assembled span; the memory stays pinned for

@@ -211,9 +211,9 @@ err_release:
 	return -ENOMEM;
 }
 
-/* gmem_assemble() with the lock held; at @place unless that is 0 */
-static int assemble(struct gmem *gm, const struct gmem_extent *ext, size_t n, uint64_t place,
-		    struct gmem_span *span)
+/* gmem_assemble() with the lock held; at @place in @space unless that is NULL */
+static int assemble(struct gmem *gm, const struct gmem_extent *ext, size_t n,
+		    struct gmem_space *space, uint64_t place, struct gmem_span *span)
 {
 	struct piece *pieces;
 	struct survey sv;
@@ -223,19 +223,19 @@ static int assemble(struct gmem *gm, const struct gmem_extent *ext, size_t n, ui
 	err = survey_extents(gm, ext, n, &sv);
 	if (err)
 		return err;
-	if (sv.touching && !place) {
+	if (sv.touching && !space) {
 		span->va = gmem_linear_va(gm, ext[0].gpa, sv.total);
 		return 0;
 	}
-	err = check_boundaries(gm, ext, n, &sv, place);
+	err = check_boundaries(gm, ext, n, &sv, space);
 	if (err)
 		return err;
 	pieces = calloc(sv.num_pieces, sizeof(*pieces));
 	if (!pieces)
 		return -ENOMEM;
 	num = cut_pieces(gm, ext, n, sv.page_size, pieces);
-	if (place)
-		err = gmem_place(gm, pieces, num, place, span);
+	if (space)
+		err = gmem_place(space, pieces, num, place, span);
 	else
 		err = map_pieces(pieces, num, sv.page_size, span);
 	if (!err)
@@ -245,12 +245,12 @@ static int assemble(struct gmem *gm, const struct gmem_extent *ext, size_t n, ui
 }
 
 static int assemble_locked(struct gmem *gm, const struct gmem_extent *extents, size_t n,
-			   uint64_t place, struct gmem_span *span)
+			   struct gmem_space *space, uint64_t place, struct gmem_span *span)
 {
 	int err;
 
 	pthread_rwlock_rdlock(&gm->lock);
-	err = assemble(gm, extents, n, place, span);
+	err = assemble(gm, extents, n, space, place, span);
 	pthread_rwlock_unlock(&gm->lock);
 	return err;
 }
@@ -259,18 +259,19 @@ int gmem_assemble(struct gmem *gm, const struct gmem_extent *extents, size_t n,
 		  struct gmem_span *span)
 {
 	*span = (struct gmem_span){ 0 };
-	return n ? assemble_locked(gm, extents, n, 0, span) : -EINVAL;
+	return n ? assemble_locked(gm, extents, n, NULL, 0, span) : -EINVAL;
 }
 
-int gmem_assemble_at(struct gmem *gm, const struct gmem_extent *extents, size_t n, uint64_t va,
-		     struct gmem_span *span)
+int gmem_assemble_at(struct gmem_space *space, const struct gmem_extent *extents, size_t n,
+		     uint64_t va, struct gmem_span *span)
 {
+	struct gmem *gm = space->gm;
 	uint64_t place = round_down(va, gm->page_size);
 
 	*span = (struct gmem_span){ 0 };
 	if (!n || (va ^ extents[0].gpa.val) & (gm->page_size - 1) || place < GMEM_LOWEST_PLACE)
 		return -EINVAL;
-	return assemble_locked(gm, extents, n, place, span);
+	return assemble_locked(gm, extents, n, space, place, span);
 }
 
 void gmem_span_release(struct gmem_span *span)

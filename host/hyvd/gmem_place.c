@@ -6,8 +6,12 @@
  * guest would send what hyvd itself has at an address of the guest's choice.
  *
  * Hyvd's own memory is elsewhere (main.c, gmem.c), and never replaced: if some is in the way all the
- * same, the buffer is refused. Registrations of one process may overlap, and share what is mapped;
- * two processes of a guest that have different memory at the same address cannot both register it.
+ * same, the buffer is refused. Registrations of one process may overlap, and share what is mapped.
+ *
+ * Each of the guest's contexts has an address space, and hyvd only one: where two have registered
+ * something at the same address, as parent and child do after a fork, one is shown and the other
+ * hidden. Who registers or rings enters its space first, which shows all of it. Whatever is at a
+ * place stays mapped by one of them until the last has left, so that nothing of hyvd's comes there.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +29,8 @@
  * @dev, @ino, @offset: what is mapped
  * @users: spans that it is part of; 0: it could not be unmapped
  * @begins, @ends: how many of them begin at @start and end at @end
+ * @is_contested: another space has something at some of its addresses, or had
+ * @is_hidden: some of it may not be shown
  */
 struct place {
 	uint64_t start;
@@ -35,16 +41,22 @@ struct place {
 	unsigned int users;
 	unsigned int begins;
 	unsigned int ends;
+	bool is_contested;
+	bool is_hidden;
 	TAILQ_ENTRY(place) others;
 };
 
-/* Return: the first place that ends behind @at, or NULL */
-static struct place *find(const struct gmem *gm, uint64_t at)
+/* Return: the first place that ends behind @at, or NULL; the write lock is held */
+static struct place *find(struct gmem_space *space, uint64_t at)
 {
-	struct place *p = TAILQ_FIRST(&gm->places);
+	struct place *p = space->last_found;
 
+	if (!p || p->start > at)
+		p = TAILQ_FIRST(&space->places);
 	while (p && p->end <= at)
 		p = TAILQ_NEXT(p, others);
+	if (p)
+		space->last_found = p;
 	return p;
 }
 
@@ -63,8 +75,33 @@ static struct place *new_place(uint64_t start, uint64_t end, const struct piece 
 	return p;
 }
 
+/* before @next, or last */
+static void insert(struct gmem_space *space, struct place *p, struct place *next)
+{
+	if (next)
+		TAILQ_INSERT_BEFORE(next, p, others);
+	else
+		TAILQ_INSERT_TAIL(&space->places, p, others);
+	space->num_hidden += p->is_hidden;
+}
+
+static void forget(struct gmem_space *space, struct place *p)
+{
+	if (space->last_found == p)
+		space->last_found = NULL;
+	space->num_hidden -= p->is_hidden;
+	TAILQ_REMOVE(&space->places, p, others);
+	free(p);
+}
+
+static void hide(struct gmem_space *space, struct place *p)
+{
+	space->num_hidden += !p->is_hidden;
+	p->is_hidden = true;
+}
+
 /* cut @p in two at @at. Return: the second half, or NULL when there is no memory */
-static struct place *split(struct gmem *gm, struct place *p, uint64_t at)
+static struct place *split(struct gmem_space *space, struct place *p, uint64_t at)
 {
 	struct place *half = malloc(sizeof(*half));
 
@@ -76,7 +113,7 @@ static struct place *split(struct gmem *gm, struct place *p, uint64_t at)
 	half->begins = 0;
 	p->end = at;
 	p->ends = 0;
-	TAILQ_INSERT_AFTER(&gm->places, p, half, others);
+	insert(space, half, TAILQ_NEXT(p, others));
 	return half;
 }
 
@@ -84,48 +121,125 @@ static struct place *split(struct gmem *gm, struct place *p, uint64_t at)
  * One user more for @p, or for the part of it that begins at @at and ends at @end or before. Return:
  * it, or NULL when there is no memory
  */
-static struct place *share(struct gmem *gm, struct place *p, uint64_t at, uint64_t end)
+static struct place *share(struct gmem_space *space, struct place *p, uint64_t at, uint64_t end)
 {
 	if (p->start < at)
-		p = split(gm, p, at);
-	if (p && p->end > end && !split(gm, p, end))
+		p = split(space, p, at);
+	if (p && p->end > end && !split(space, p, end))
 		return NULL;
 	if (p)
 		p->users++;
 	return p;
 }
 
+/* Return: what another space has at @at, or NULL; @end: out: not before that does this change */
+static struct place *find_others(const struct gmem_space *space, uint64_t at, uint64_t *end)
+{
+	struct gmem_space *other;
+	struct place *p;
+
+	LIST_FOREACH(other, &space->gm->spaces, others) {
+		p = other == space ? NULL : find(other, at);
+		if (p && p->start <= at) {
+			*end = p->end < *end ? p->end : *end;
+			return p;
+		}
+		if (p && p->start < *end)
+			*end = p->start;
+	}
+	return NULL;
+}
+
+/* map [@at, @end) of @p. Return: 0, or -1 with errno set */
+static int map_part(const struct place *p, uint64_t at, uint64_t end, int fd, int how)
+{
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what there is */
+	void *va = mmap((void *)(uintptr_t)at, end - at, PROT_READ | PROT_WRITE, MAP_SHARED | how,
+			fd, (off_t)(p->offset + (at - p->start)));
+
+	return va == MAP_FAILED ? -1 : 0;
+}
+
+/* Unmap what no other space has, and take it from @p. Return: whether nothing is left of it */
+static bool unmap(const struct gmem_space *space, struct place *p)
+{
+	uint64_t end;
+
+	for (; p->start < p->end; p->offset += end - p->start, p->start = end) {
+		end = p->end;
+		if (p->is_contested && find_others(space, p->start, &end))
+			continue;
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+		if (munmap((void *)(uintptr_t)p->start, end - p->start)) {
+			log_guest("a buffer stays mapped at 0x%" PRIx64 " for now: %s", p->start,
+				  strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Map those parts of @p that nobody has; what another space has, @p hides behind. Return: 0, or -1
+ * with errno set, and @p is as far as it is mapped
+ */
+static int claim(const struct gmem_space *space, struct place *p, int fd)
+{
+	uint64_t at, end;
+	struct place *q;
+
+	p->is_contested = true;
+	p->is_hidden = true;
+	for (at = p->start; at < p->end; at = end) {
+		end = p->end;
+		q = find_others(space, at, &end);
+		if (q) {
+			q->is_contested = true;
+		} else if (map_part(p, at, end, fd, MAP_FIXED_NOREPLACE)) {
+			p->end = at;
+			return -1;
+		}
+	}
+	return 0;
+}
+
 /*
  * Map [@at, @end) of @piece, whose first byte is to be at @begin. Return: the new place, before @next,
  * or NULL with errno set
  */
-static struct place *map(struct gmem *gm, const struct piece *piece, uint64_t begin, uint64_t at,
-			 uint64_t end, struct place *next)
+static struct place *map(struct gmem_space *space, const struct piece *piece, uint64_t begin,
+			 uint64_t at, uint64_t end, struct place *next)
 {
-	uint64_t offset = piece->offset + (at - begin);
-	struct place *p = new_place(at, end, piece, offset);
-	void *va;
+	struct place *p = new_place(at, end, piece, piece->offset + (at - begin));
+	int err;
 
 	if (!p)
 		return NULL;
-	/* NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what there is */
-	va = mmap((void *)(uintptr_t)at, end - at, PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_FIXED_NOREPLACE, piece->fd, (off_t)offset);
-	if (va == MAP_FAILED) {
-		free(p);
-		return NULL;
+	if (!map_part(p, at, end, piece->fd, MAP_FIXED_NOREPLACE) ||
+	    (errno == EEXIST && !claim(space, p, piece->fd))) {
+		insert(space, p, next);
+		return p;
 	}
-	if (next)
-		TAILQ_INSERT_BEFORE(next, p, others);
-	else
-		TAILQ_INSERT_TAIL(&gm->places, p, others);
-	return p;
+	err = errno;
+	if (!p->is_contested || unmap(space, p)) {
+		free(p);
+	} else {
+		p->users = 0;
+		insert(space, p, next);
+	}
+	errno = err;
+	return NULL;
 }
 
 static bool shows(const struct place *p, const struct piece *piece, uint64_t begin)
 {
 	return p->dev == piece->dev && p->ino == piece->ino &&
 	       p->offset - p->start == piece->offset - begin;
+}
+
+static bool show_the_same(const struct place *p, const struct place *q)
+{
+	return p->dev == q->dev && p->ino == q->ino && p->offset - p->start == q->offset - q->start;
 }
 
 static void log_refusal(uint64_t at, const char *why)
@@ -143,7 +257,7 @@ static void log_refusal(uint64_t at, const char *why)
  * piece. @at: out: up to where it is there. Return: 0; -EEXIST when something else is in the way, with a
  * line in the log; another negative errno without
  */
-static int place_piece(struct gmem *gm, const struct piece *piece, uint64_t begin,
+static int place_piece(struct gmem_space *space, const struct piece *piece, uint64_t begin,
 		       struct place **next, uint64_t *at)
 {
 	uint64_t end = begin + piece->len, stop;
@@ -154,15 +268,15 @@ static int place_piece(struct gmem *gm, const struct piece *piece, uint64_t begi
 		if (p && p->start <= *at && !shows(p, piece, begin)) {
 			log_refusal(
 				*at,
-				"another process of the guest has registered other memory there");
+				"the same process has other memory registered there; deregister that first");
 			return -EEXIST;
 		}
 		stop = p && p->start < end ? p->start : end;
 		errno = ENOMEM;
 		if (p && p->start <= *at)
-			p = share(gm, p, *at, end);
+			p = share(space, p, *at, end);
 		else
-			p = map(gm, piece, begin, *at, stop, p);
+			p = map(space, piece, begin, *at, stop, p);
 		if (!p) {
 			err = -errno;
 			if (err == -EEXIST)
@@ -178,77 +292,113 @@ static int place_piece(struct gmem *gm, const struct piece *piece, uint64_t begi
 /* Return: whether two can be one: they show one stretch of memory, and no span begins or ends between */
 static bool is_one(const struct place *p, const struct place *next)
 {
-	return p->end == next->start && !p->ends && !next->begins && p->dev == next->dev &&
-	       p->ino == next->ino && p->offset + (p->end - p->start) == next->offset;
+	return p->end == next->start && !p->ends && !next->begins && show_the_same(p, next);
 }
 
 /*
  * Join what need not be apart any more, then unmap what nobody uses. The kernel can refuse that: what
  * is left of a larger mapping may be one more than vm.max_map_count; then it is tried again the next time.
  */
-static void tidy(struct gmem *gm)
+static void tidy(struct gmem_space *space)
 {
-	struct place *p = TAILQ_FIRST(&gm->places), *next;
+	struct place *p = TAILQ_FIRST(&space->places), *next;
 
 	for (; p; p = next) {
 		/* NOLINTNEXTLINE: TAILQ is beyond the analyser */
 		while ((next = TAILQ_NEXT(p, others)) && is_one(p, next)) {
 			p->end = next->end;
 			p->ends = next->ends;
-			TAILQ_REMOVE(&gm->places, next, others);
-			free(next);
+			p->is_contested |= next->is_contested;
+			if (next->is_hidden)
+				hide(space, p);
+			forget(space, next);
 		}
-		if (p->users)
-			continue;
-		/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-		if (munmap((void *)(uintptr_t)p->start, p->end - p->start)) {
-			log_guest("a buffer stays mapped at 0x%" PRIx64 " for now: %s", p->start,
-				  strerror(errno));
-			continue;
-		}
-		TAILQ_REMOVE(&gm->places, p, others);
-		free(p);
+		if (!p->users && unmap(space, p))
+			forget(space, p);
 	}
 }
 
-static void vacate(struct gmem *gm, uint64_t start, uint64_t end)
+/* those whose context is gone and in which something could not be unmapped */
+static void bury_spaces(struct gmem *gm)
+{
+	struct gmem_space *space = LIST_FIRST(&gm->spaces), *next;
+
+	for (; space; space = next) {
+		next = LIST_NEXT(space, others);
+		if (!space->is_dead)
+			continue;
+		tidy(space);
+		if (TAILQ_EMPTY(&space->places)) {
+			LIST_REMOVE(space, others);
+			free(space);
+		}
+	}
+}
+
+struct gmem_space *gmem_space_create(struct gmem *gm)
+{
+	struct gmem_space *space = calloc(1, sizeof(*space));
+
+	if (!space)
+		return NULL;
+	space->gm = gm;
+	TAILQ_INIT(&space->places);
+	pthread_rwlock_wrlock(&gm->place_lock);
+	LIST_INSERT_HEAD(&gm->spaces, space, others);
+	pthread_rwlock_unlock(&gm->place_lock);
+	return space;
+}
+
+void gmem_space_destroy(struct gmem_space *space)
+{
+	struct gmem *gm = space->gm;
+
+	pthread_rwlock_wrlock(&gm->place_lock);
+	space->is_dead = true;
+	bury_spaces(gm);
+	pthread_rwlock_unlock(&gm->place_lock);
+}
+
+static void vacate(struct gmem_space *space, uint64_t start, uint64_t end)
 {
 	struct place *p;
 
-	for (p = find(gm, start); p && p->start < end; p = TAILQ_NEXT(p, others))
+	for (p = find(space, start); p && p->start < end; p = TAILQ_NEXT(p, others))
 		if (p->start >= start) /* else it was in the way of the first piece */
 			p->users--;
-	tidy(gm);
+	tidy(space);
 }
 
 /* with the lock held */
-static int place_all(struct gmem *gm, const struct piece *pieces, size_t n, uint64_t start)
+static int place_all(struct gmem_space *space, const struct piece *pieces, size_t n, uint64_t start)
 {
 	uint64_t at = start, reached;
 	struct place *next;
 	size_t i;
 	int err;
 
-	tidy(gm);
-	next = find(gm, start);
+	bury_spaces(space->gm);
+	tidy(space);
+	next = find(space, start);
 	for (i = 0; i < n; i++) {
-		err = place_piece(gm, &pieces[i], at, &next, &reached);
+		err = place_piece(space, &pieces[i], at, &next, &reached);
 		if (err) {
-			vacate(gm, start, reached);
+			vacate(space, start, reached);
 			if (err != -EEXIST)
 				gmem_log_map_failure(err, n);
 			return -ENOMEM;
 		}
 		at = reached;
 	}
-	find(gm, start)->begins++;
-	find(gm, at - 1)->ends++;
+	find(space, start)->begins++;
+	find(space, at - 1)->ends++;
 	return 0;
 }
 
-int gmem_place(struct gmem *gm, const struct piece *pieces, size_t n, uint64_t place,
+int gmem_place(struct gmem_space *space, const struct piece *pieces, size_t n, uint64_t place,
 	       struct gmem_span *span)
 {
+	struct gmem *gm = space->gm;
 	uint64_t len = 0;
 	size_t i;
 	int err;
@@ -262,24 +412,105 @@ int gmem_place(struct gmem *gm, const struct piece *pieces, size_t n, uint64_t p
 		log_refusal(place, "hyvd's stack is there; a buffer elsewhere will do");
 		return -ENOMEM;
 	}
-	pthread_mutex_lock(&gm->place_lock);
-	err = place_all(gm, pieces, n, place);
-	pthread_mutex_unlock(&gm->place_lock);
+	pthread_rwlock_wrlock(&gm->place_lock);
+	err = place_all(space, pieces, n, place);
+	pthread_rwlock_unlock(&gm->place_lock);
 	if (err)
 		return err;
 	/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
 	span->assembled = (void *)(uintptr_t)place;
 	span->va = span->assembled;
 	span->assembled_len = len;
-	span->placed_in = gm;
+	span->placed_in = space;
 	return 0;
 }
 
-void gmem_vacate(struct gmem *gm, uint64_t place, uint64_t len)
+void gmem_vacate(struct gmem_space *space, uint64_t place, uint64_t len)
 {
-	pthread_mutex_lock(&gm->place_lock);
-	find(gm, place)->begins--;
-	find(gm, place + len - 1)->ends--;
-	vacate(gm, place, place + len);
-	pthread_mutex_unlock(&gm->place_lock);
+	struct gmem *gm = space->gm;
+
+	pthread_rwlock_wrlock(&gm->place_lock);
+	find(space, place)->begins--;
+	find(space, place + len - 1)->ends--;
+	vacate(space, place, place + len);
+	pthread_rwlock_unlock(&gm->place_lock);
+}
+
+/* hide what other spaces have where @space will be shown */
+static void hide_others(const struct gmem_space *space)
+{
+	struct gmem_space *other;
+	struct place *p, *q;
+
+	LIST_FOREACH(other, &space->gm->spaces, others) {
+		if (other == space)
+			continue;
+		TAILQ_FOREACH(p, &space->places, others) {
+			if (!p->is_hidden)
+				continue;
+			for (q = find(other, p->start); q && q->start < p->end;
+			     q = TAILQ_NEXT(q, others))
+				if (!show_the_same(p, q))
+					hide(other, q);
+		}
+	}
+}
+
+/* Return: a descriptor of the file that a place shows, or -1 with errno set; the table's lock is held */
+static int file_of(const struct gmem *gm, const struct place *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < gm->num_regions; i++)
+		if (gm->regions[i].dev == p->dev && gm->regions[i].ino == p->ino)
+			return gm->regions[i].r.fd;
+	errno = ENOENT;
+	return -1;
+}
+
+/*
+ * Both locks are held. All of each place is mapped by somebody, so that nothing of hyvd's is replaced; and
+ * the kernel refuses one mapping too many before it takes another away.
+ */
+static int show_all(struct gmem_space *space)
+{
+	struct place *p;
+	int fd;
+
+	hide_others(space);
+	TAILQ_FOREACH(p, &space->places, others) {
+		if (!p->is_hidden)
+			continue;
+		fd = file_of(space->gm, p);
+		if (fd < 0 || map_part(p, p->start, p->end, fd, MAP_FIXED))
+			return -errno;
+		p->is_hidden = false;
+		space->num_hidden--;
+	}
+	return 0;
+}
+
+int gmem_enter(struct gmem_space *space)
+{
+	struct gmem *gm = space->gm;
+	int err;
+
+	pthread_rwlock_rdlock(&gm->place_lock);
+	if (!space->num_hidden)
+		return 0;
+	pthread_rwlock_unlock(&gm->place_lock);
+	pthread_rwlock_rdlock(&gm->lock);
+	pthread_rwlock_wrlock(&gm->place_lock);
+	err = show_all(space);
+	pthread_rwlock_unlock(&gm->lock);
+	if (!err)
+		return 0;
+	pthread_rwlock_unlock(&gm->place_lock);
+	gmem_log_map_failure(err, 1);
+	return err == -ENOENT ? -EFAULT : -ENOMEM;
+}
+
+void gmem_leave(struct gmem_space *space)
+{
+	pthread_rwlock_unlock(&space->gm->place_lock);
 }

@@ -4,6 +4,7 @@
 #define HYVD_GMEM_PRIV_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
@@ -31,8 +32,9 @@ struct region {
  * @regions: sorted by guest-physical address, no overlaps
  * @stack_low, @stack_top: where the main thread's stack is and may grow to; those of other threads
  *         have all of their memory
- * @place_lock: protects @places
- * @places: what gmem_place.c has mapped, sorted by address, no overlaps
+ * @place_lock: read-held by who goes by what a space shows, write-held while that changes; taken after
+ *         @lock
+ * @spaces: all of them
  */
 struct gmem {
 	pthread_rwlock_t lock;
@@ -45,8 +47,24 @@ struct gmem {
 	unsigned int num_regions;
 	uint64_t stack_low;
 	uint64_t stack_top;
-	pthread_mutex_t place_lock;
+	pthread_rwlock_t place_lock;
+	LIST_HEAD(, gmem_space) spaces;
+};
+
+/**
+ * struct gmem_space - what a context has registered: see gmem_place.c
+ * @places: sorted by address, no overlaps
+ * @last_found: one of them, or NULL
+ * @num_hidden: how many of them may not be shown
+ * @is_dead: its context is gone
+ */
+struct gmem_space {
+	struct gmem *gm;
 	TAILQ_HEAD(, place) places;
+	struct place *last_found;
+	unsigned int num_hidden;
+	bool is_dead;
+	LIST_ENTRY(gmem_space) others;
 };
 
 /**
@@ -105,12 +123,13 @@ void gmem_log_map_failure(int err, size_t n);
  * @span: all zeros; where they are
  *
  * Return: 0; -EINVAL beyond what there can be of addresses; -ENOMEM when something else is there or
- * memory or vm.max_map_count is too small, with a line in the log. Then nothing is left.
+ * memory or vm.max_map_count is too small, with a line in the log. Then nothing is left. What another
+ * space has there may be shown until gmem_enter().
  */
-int gmem_place(struct gmem *gm, const struct piece *pieces, size_t n, uint64_t place,
+int gmem_place(struct gmem_space *space, const struct piece *pieces, size_t n, uint64_t place,
 	       struct gmem_span *span);
 
 /** gmem_vacate() - the reverse of gmem_place(), from @place on, @len bytes */
-void gmem_vacate(struct gmem *gm, uint64_t place, uint64_t len);
+void gmem_vacate(struct gmem_space *space, uint64_t place, uint64_t len);
 
 #endif

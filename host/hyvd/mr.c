@@ -4,7 +4,7 @@
  * makes them contiguous in our address space, the host's kernel pins them, and the address space is
  * given back at once. The application's own address goes along as the iova: a number that the
  * device matches, which nobody follows here. A driver that ignores it gets the memory at that very
- * address, where it stays as long as it is registered.
+ * address in the context's space, where it stays as long as it is registered.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -103,18 +103,10 @@ static struct mr *mr_of(struct obj *obj)
 }
 
 /* the host does not know it any more, or nobody can ring its queues (qp_ring()) */
-static void take_away(struct mr *mr)
-{
-	if (!mr->placed.placed_in)
-		return;
-	doorbell_fence(mr->obj.context->vm->doorbell);
-	gmem_span_release(&mr->placed);
-}
-
 static void mr_release(struct obj *obj)
 {
-	take_away(mr_of(obj));
-	free(mr_of(obj));
+	gmem_span_release(&mr_of(obj)->placed);
+	free(obj);
 }
 
 /* what the host's kernel pins for it; an empty one pins a page unless it starts at one's boundary */
@@ -147,8 +139,12 @@ static int reg_mr(struct cmd *cmd, struct gmem_span *span, uint64_t pages)
 	mr = calloc(1, sizeof(*mr));
 	if (!mr)
 		return -ENOMEM;
-	ret = uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_REG_MR, &in, sizeof(in),
-			   &out, sizeof(out), udata);
+	ret = context_enter(ctx);
+	if (!ret) {
+		ret = uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_REG_MR, &in,
+				   sizeof(in), &out, sizeof(out), udata);
+		context_leave(ctx);
+	}
 	if (ret) {
 		free(mr);
 		return ret;
@@ -169,7 +165,7 @@ static int reg_mr(struct cmd *cmd, struct gmem_span *span, uint64_t pages)
 static int read_memory(struct cmd *cmd, __le32 num_extents, __le64 length, __le64 iova,
 		       struct gmem_span *span)
 {
-	const struct hyv_provider *provider = cmd->target->context->device->provider;
+	struct gmem_space *space = cmd->target->context->space;
 	uint32_t n = le32toh(num_extents);
 	struct gmem_extent *extents;
 	int ret;
@@ -177,8 +173,8 @@ static int read_memory(struct cmd *cmd, __le32 num_extents, __le64 length, __le6
 	ret = read_extents(cmd, n, le64toh(length), &extents);
 	if (ret)
 		return ret;
-	if (provider->flags & HYV_PROVIDER_NO_IOVA)
-		ret = gmem_assemble_at(cmd->vm->gmem, extents, n, le64toh(iova), span);
+	if (space)
+		ret = gmem_assemble_at(space, extents, n, le64toh(iova), span);
 	else
 		ret = gmem_assemble(cmd->vm->gmem, extents, n, span);
 	free(extents);
@@ -314,6 +310,6 @@ int dereg_mr_exec(struct cmd *cmd)
 		return ret;
 	}
 	limit_uncharge(&cmd->vm->limits, &cmd->target->context->charges, LIMIT_PAGES, mr->pages);
-	take_away(mr); /* here, since it may take a while */
+	gmem_span_release(&mr->placed); /* here, since it may take a while */
 	return 0;
 }

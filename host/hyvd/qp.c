@@ -39,7 +39,7 @@ static void qp_release(struct obj *obj)
 	free(qp);
 }
 
-/* A driver that goes by addresses finds no memory there once its context is freed: see mr_release() */
+/* A driver that goes by addresses finds no memory there once the QP's context is freed: see mr_release() */
 void qp_ring(struct qp *qp)
 {
 	struct context *ctx = qp->obj.context;
@@ -50,11 +50,12 @@ void qp_ring(struct qp *qp)
 	};
 	struct ib_uverbs_post_send_resp out;
 
-	if (ctx->device->provider->flags & HYV_PROVIDER_NO_IOVA &&
-	    !objtab_is_published(ctx->vm->objtab, &qp->obj))
+	if (context_enter(ctx))
 		return;
-	uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_POST_SEND, &in, sizeof(in),
-		     &out, sizeof(out), NULL);
+	if (!ctx->space || objtab_is_published(ctx->vm->objtab, &qp->obj))
+		uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_POST_SEND, &in,
+			     sizeof(in), &out, sizeof(out), NULL);
+	context_leave(ctx);
 }
 
 static void cap_from_wire(struct ib_uverbs_qp_cap *out, const struct hyv_qp_cap *in)

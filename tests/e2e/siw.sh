@@ -48,4 +48,7 @@ for pair in "2 3" "2 host" "host 3"; do
 	read -r s c <<<"$pair"
 	check "$s <- $c: rping" connect "$s" "$c" rping -s -a "$(rdma_ip "$s")" -C 10 -S 4096 -V -- rping -c -a "$(rdma_ip "$s")" -C 10 -S 4096 -V
 done
+for place in host 2; do
+	check "$place: processes that have forked send each its own from the same addresses" on $place env HYV_TEST_DEVICE="$(device_of $place)" timeout 100 verbs_fork "$(rdma_ip $place)"
+done
 check "2 <- 3: ib_write_bw -R" connect 2 3 ib_write_bw -R -F -n 50 -s 4096 -d hyv0 -- ib_write_bw -R -F -n 50 -s 4096 -d hyv0 "$(rdma_ip 2)"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Unit tests of guest memory (gmem.c, gmem_assemble.c) on memfds that the tests make. Whether an
+ * Unit tests of guest memory (gmem.c, gmem_assemble.c, gmem_place.c) on memfds that the tests make. Whether an
  * address can be touched is asked of the kernel with process_vm_readv(), not tried.
  */
 #include <errno.h>
@@ -94,10 +94,11 @@ static int count_fds(void)
 }
 
 /**
- * struct fixture - 1 MiB at 0 and 4 MiB at 16 MiB, of one file, in that order
+ * struct fixture - 1 MiB at 0 and 4 MiB at 16 MiB, of one file, in that order; and an address space
  */
 struct fixture {
 	struct gmem *gm;
+	struct gmem_space *space;
 	int fd;
 	int fds_before;
 };
@@ -122,6 +123,8 @@ static int setup(void **state)
 	f->fd = memfd(8 * MIB, 0);
 	number_pages(f->fd, 8 * MIB);
 	set_both(f);
+	f->space = gmem_space_create(f->gm);
+	assert_non_null(f->space);
 	*state = f;
 	return 0;
 }
@@ -130,6 +133,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
+	gmem_space_destroy(f->space);
 	gmem_destroy(f->gm);
 	close(f->fd);
 	assert_int_equal(count_fds(), f->fds_before);
@@ -533,13 +537,13 @@ static void test_assemble_at(void **state)
 	struct gmem_extent one = { { LOW + 2 * PAGE }, PAGE };
 	struct gmem_span span;
 
-	assert_int_equal(gmem_assemble_at(f->gm, scattered, 2, PLACE + 16, &span), 0);
+	assert_int_equal(gmem_assemble_at(f->space, scattered, 2, PLACE + 16, &span), 0);
 	assert_int_equal((uintptr_t)span.va, PLACE + 16);
 	assert_int_equal(page_number((void *)PLACE), MIB / PAGE + 1);
 	assert_int_equal(page_number((void *)(PLACE + PAGE)), 0);
 	gmem_span_release(&span);
 	assert_false(accessible((void *)PLACE));
-	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, PLACE, &span), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &one, 1, PLACE, &span), 0);
 	assert_int_equal(page_number((void *)PLACE), 2);
 	gmem_span_release(&span);
 }
@@ -552,18 +556,18 @@ static void test_assemble_at_refusals(void **state)
 	struct gmem_span span;
 
 	assert_true(ours != MAP_FAILED);
-	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, (uintptr_t)ours + PAGE, &span), -ENOMEM);
+	assert_int_equal(gmem_assemble_at(f->space, &one, 1, (uintptr_t)ours + PAGE, &span), -ENOMEM);
 	assert_true(accessible(ours) && accessible((char *)ours + PAGE));
 	munmap(ours, 2 * PAGE);
-	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, 0, &span), -EINVAL);
-	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, 1ull << 63, &span), -ENOMEM);
-	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, UINT64_MAX & ~(PAGE - 1), &span),
+	assert_int_equal(gmem_assemble_at(f->space, &one, 1, 0, &span), -EINVAL);
+	assert_int_equal(gmem_assemble_at(f->space, &one, 1, 1ull << 63, &span), -ENOMEM);
+	assert_int_equal(gmem_assemble_at(f->space, &one, 1, UINT64_MAX & ~(PAGE - 1), &span),
 			 -EINVAL);
-	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, PLACE + 1, &span), -EINVAL);
-	assert_int_equal(gmem_assemble_at(f->gm, NULL, 0, PLACE, &span), -EINVAL);
+	assert_int_equal(gmem_assemble_at(f->space, &one, 1, PLACE + 1, &span), -EINVAL);
+	assert_int_equal(gmem_assemble_at(f->space, NULL, 0, PLACE, &span), -EINVAL);
 	/* and what is refused for its memory leaves the place free */
-	assert_int_equal(gmem_assemble_at(f->gm, &bad, 1, PLACE, &span), -EFAULT);
-	assert_int_equal(gmem_assemble_at(f->gm, &one, 1, PLACE, &span), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &bad, 1, PLACE, &span), -EFAULT);
+	assert_int_equal(gmem_assemble_at(f->space, &one, 1, PLACE, &span), 0);
 	gmem_span_release(&span);
 }
 
@@ -578,10 +582,10 @@ static void test_assemble_at_overlap(void **state)
 			   beyond[] = { all[2], { { LOW + 9 * PAGE }, PAGE } };
 	struct gmem_span spans[4];
 
-	assert_int_equal(gmem_assemble_at(f->gm, &middle, 1, PLACE + PAGE + 16, &spans[0]), 0);
-	assert_int_equal(gmem_assemble_at(f->gm, all, 3, PLACE, &spans[1]), 0);
-	assert_int_equal(gmem_assemble_at(f->gm, beyond, 2, PLACE + 3 * PAGE, &spans[2]), 0);
-	assert_int_equal(gmem_assemble_at(f->gm, &middle, 1, PLACE + PAGE + 16, &spans[3]), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &middle, 1, PLACE + PAGE + 16, &spans[0]), 0);
+	assert_int_equal(gmem_assemble_at(f->space, all, 3, PLACE, &spans[1]), 0);
+	assert_int_equal(gmem_assemble_at(f->space, beyond, 2, PLACE + 3 * PAGE, &spans[2]), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &middle, 1, PLACE + PAGE + 16, &spans[3]), 0);
 	gmem_span_release(&spans[1]);
 	assert_false(accessible((void *)PLACE));
 	assert_int_equal(page_number((void *)(PLACE + PAGE)), MIB / PAGE);
@@ -598,7 +602,7 @@ static void test_assemble_at_overlap(void **state)
 		     accessible((void *)(PLACE + 4 * PAGE)));
 }
 
-/* Two processes have different memory at an address: the second gets nothing, the first keeps its own. */
+/* A process has different memory at an address: the second gets nothing, the first stays. */
 static void test_assemble_at_conflict(void **state)
 {
 	struct fixture *f = *state;
@@ -608,12 +612,12 @@ static void test_assemble_at_conflict(void **state)
 					{ { HIGH }, PAGE } };
 	struct gmem_span span, other;
 
-	assert_int_equal(gmem_assemble_at(f->gm, &first, 1, PLACE + PAGE, &span), 0);
-	assert_int_equal(gmem_assemble_at(f->gm, second, 3, PLACE, &other), -ENOMEM);
+	assert_int_equal(gmem_assemble_at(f->space, &first, 1, PLACE + PAGE, &span), 0);
+	assert_int_equal(gmem_assemble_at(f->space, second, 3, PLACE, &other), -ENOMEM);
 	assert_int_equal(page_number((void *)(PLACE + PAGE)), 1);
 	assert_false(accessible((void *)PLACE) || accessible((void *)(PLACE + 2 * PAGE)));
 	gmem_span_release(&span);
-	assert_int_equal(gmem_assemble_at(f->gm, second, 3, PLACE, &other), 0);
+	assert_int_equal(gmem_assemble_at(f->space, second, 3, PLACE, &other), 0);
 	gmem_span_release(&other);
 }
 
@@ -626,15 +630,15 @@ static void test_assemble_at_joins(void **state)
 	struct gmem_span whole, part, next;
 	unsigned int i;
 
-	assert_int_equal(gmem_assemble_at(f->gm, &all, 1, PLACE, &whole), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &all, 1, PLACE, &whole), 0);
 	for (i = 0; i < 64; i++) {
 		struct gmem_extent one = { { LOW + i * PAGE }, PAGE };
 
-		assert_int_equal(gmem_assemble_at(f->gm, &one, 1, PLACE + i * PAGE, &part), 0);
+		assert_int_equal(gmem_assemble_at(f->space, &one, 1, PLACE + i * PAGE, &part), 0);
 		gmem_span_release(&part);
 		assert_int_equal(page_number((void *)(PLACE + i * PAGE)), i);
 	}
-	assert_int_equal(gmem_assemble_at(f->gm, &beside, 1, PLACE + 64 * PAGE, &next), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &beside, 1, PLACE + 64 * PAGE, &next), 0);
 	munmaps = 0;
 	gmem_span_release(&whole);
 	assert_int_equal(munmaps, 1);
@@ -642,9 +646,9 @@ static void test_assemble_at_joins(void **state)
 	gmem_span_release(&next);
 	assert_int_equal(munmaps, 2);
 	/* but pieces of different memory stay apart */
-	assert_int_equal(gmem_assemble_at(f->gm, scattered, 2, PLACE, &whole), 0);
+	assert_int_equal(gmem_assemble_at(f->space, scattered, 2, PLACE, &whole), 0);
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(gmem_assemble_at(f->gm, &scattered[1], 1, PLACE + PAGE, &part), 0);
+		assert_int_equal(gmem_assemble_at(f->space, &scattered[1], 1, PLACE + PAGE, &part), 0);
 		gmem_span_release(&part);
 	}
 	gmem_span_release(&whole);
@@ -659,16 +663,16 @@ static void test_assemble_at_unmapped_later(void **state)
 	struct gmem_span span;
 
 	munmap_fails = true;
-	assert_int_equal(gmem_assemble_at(f->gm, &first, 1, PLACE, &span), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &first, 1, PLACE, &span), 0);
 	gmem_span_release(&span);
 	assert_true(accessible((void *)PLACE));
 	/* the same memory can have it meanwhile */
-	assert_int_equal(gmem_assemble_at(f->gm, &first, 1, PLACE, &span), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &first, 1, PLACE, &span), 0);
 	assert_int_equal(page_number((void *)PLACE), 1);
 	gmem_span_release(&span);
-	assert_int_equal(gmem_assemble_at(f->gm, &second, 1, PLACE, &span), -ENOMEM);
+	assert_int_equal(gmem_assemble_at(f->space, &second, 1, PLACE, &span), -ENOMEM);
 	munmap_fails = false;
-	assert_int_equal(gmem_assemble_at(f->gm, &second, 1, PLACE, &span), 0);
+	assert_int_equal(gmem_assemble_at(f->space, &second, 1, PLACE, &span), 0);
 	assert_int_equal(page_number((void *)PLACE), MIB / PAGE);
 	gmem_span_release(&span);
 	assert_false(accessible((void *)PLACE));
@@ -698,7 +702,7 @@ static void test_assemble_at_random(void **state)
 		pages[n] = 1 + rnd(&r, 9);
 		struct gmem_extent ext = { { (n % 4 ? LOW : HIGH) + from[n] * PAGE },
 					   pages[n] * PAGE };
-		int ret = gmem_assemble_at(f->gm, &ext, 1, PLACE + from[n] * PAGE, &spans[n]);
+		int ret = gmem_assemble_at(f->space, &ext, 1, PLACE + from[n] * PAGE, &spans[n]);
 
 		assert_true(!ret || ret == -ENOMEM);
 		refused += ret != 0;
@@ -708,6 +712,228 @@ static void test_assemble_at_random(void **state)
 	assert_in_range(refused, 100, 15000);
 	for (i = 0; i < 64; i++)
 		assert_false(accessible((void *)(PLACE + i * PAGE)));
+}
+
+/* as gmem_enter() and gmem_leave(). Return: the number of the page at @va meanwhile */
+static uint64_t page_in(struct gmem_space *space, uint64_t va)
+{
+	uint64_t n;
+
+	assert_int_equal(gmem_enter(space), 0);
+	n = page_number((void *)va);
+	gmem_leave(space);
+	return n;
+}
+
+/* Two processes have different memory at an address, as after a fork: who enters finds its own. */
+static void test_spaces(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem_space *child = gmem_space_create(f->gm);
+	struct gmem_extent first = { { LOW + PAGE }, PAGE };
+	struct gmem_extent second[] = { { { HIGH }, PAGE },
+					{ { HIGH + 7 * PAGE }, PAGE },
+					{ { HIGH }, PAGE } };
+	struct gmem_span span, other;
+	unsigned int i;
+
+	assert_non_null(child);
+	assert_int_equal(gmem_assemble_at(f->space, &first, 1, PLACE + PAGE, &span), 0);
+	assert_int_equal(gmem_assemble_at(child, second, 3, PLACE, &other), 0);
+	assert_int_equal(page_number((void *)(PLACE + PAGE)), 1);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(page_in(child, PLACE), MIB / PAGE);
+		assert_int_equal(page_in(child, PLACE + PAGE), MIB / PAGE + 7);
+		assert_int_equal(page_in(child, PLACE + 2 * PAGE), MIB / PAGE);
+		assert_int_equal(page_in(f->space, PLACE + PAGE), 1);
+	}
+	/* what one of them has stays mapped */
+	gmem_span_release(&other);
+	assert_false(accessible((void *)PLACE) || accessible((void *)(PLACE + 2 * PAGE)));
+	assert_int_equal(page_in(f->space, PLACE + PAGE), 1);
+	assert_int_equal(gmem_assemble_at(child, second, 3, PLACE, &other), 0);
+	gmem_span_release(&span);
+	assert_true(accessible((void *)(PLACE + PAGE)));
+	assert_int_equal(page_in(child, PLACE + PAGE), MIB / PAGE + 7);
+	gmem_span_release(&other);
+	for (i = 0; i < 3; i++)
+		assert_false(accessible((void *)(PLACE + i * PAGE)));
+	gmem_space_destroy(child);
+}
+
+static void test_spaces_beside_ours(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem_space *child = gmem_space_create(f->gm);
+	struct gmem_extent first = { { LOW }, 2 * PAGE }, second = { { HIGH }, 3 * PAGE };
+	uint64_t *ours = mmap((void *)(PLACE + 2 * PAGE), PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	struct gmem_span span, other;
+
+	assert_true(ours != MAP_FAILED);
+	*ours = 4711;
+	assert_int_equal(gmem_assemble_at(f->space, &first, 1, PLACE, &span), 0);
+	assert_int_equal(gmem_assemble_at(child, &second, 1, PLACE, &other), -ENOMEM);
+	assert_int_equal(gmem_assemble_at(child, &second, 1, PLACE - PAGE, &other), 0);
+	assert_int_equal(page_in(child, PLACE + PAGE), MIB / PAGE + 2);
+	assert_int_equal(page_in(f->space, PLACE + PAGE), 1);
+	gmem_span_release(&other);
+	assert_false(accessible((void *)(PLACE - PAGE)));
+	/* a part that was free, and could not be unmapped again, is the process's until it can */
+	munmap_fails = true;
+	assert_int_equal(gmem_assemble_at(child, &second, 1, PLACE + PAGE, &other), -ENOMEM);
+	second.len = 4 * PAGE;
+	assert_int_equal(gmem_assemble_at(child, &second, 1, PLACE - PAGE, &other), -ENOMEM);
+	assert_true(accessible((void *)(PLACE - PAGE)));
+	gmem_space_destroy(child);
+	assert_true(accessible((void *)(PLACE - PAGE)));
+	munmap_fails = false;
+	gmem_span_release(&span);
+	assert_int_equal(gmem_assemble_at(f->space, &first, 1, PLACE, &span), 0);
+	assert_false(accessible((void *)(PLACE - PAGE)));
+	gmem_span_release(&span);
+	assert_false(accessible((void *)PLACE));
+	assert_int_equal(*ours, 4711);
+	munmap(ours, PAGE);
+}
+
+/* What is hidden, and the guest's no more, cannot be entered; nothing else is shown for it. */
+static void test_spaces_without_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem_space *child = gmem_space_create(f->gm);
+	struct gmem_extent first = { { LOW }, PAGE }, second = { { HIGH }, PAGE };
+	struct gmem_region other = { { LOW }, MIB, QEMU_VA, 0, memfd(MIB, 0) };
+	struct gmem_span span, hidden;
+
+	assert_int_equal(gmem_assemble_at(f->space, &first, 1, PLACE, &span), 0);
+	assert_int_equal(gmem_assemble_at(child, &second, 1, PLACE, &hidden), 0);
+	assert_int_equal(gmem_set_table(f->gm, &other, 1), 0);
+	assert_int_equal(gmem_enter(child), -EFAULT);
+	gmem_span_release(&hidden);
+	assert_int_equal(gmem_enter(child), 0);
+	gmem_leave(child);
+	gmem_span_release(&span);
+	gmem_space_destroy(child);
+	assert_false(accessible((void *)PLACE));
+}
+
+#define SPACES 3
+#define OURS   20 /* the number of the page that is hyvd's */
+
+/**
+ * struct held - a registration of the random test
+ * @from: its first page behind PLACE, which is its number in the space's memory, too
+ */
+struct held {
+	struct gmem_span span;
+	unsigned int from;
+	unsigned int pages;
+};
+
+static void check_space(struct gmem_space *space, const struct held *held, unsigned int n,
+			unsigned int first, uint64_t base)
+{
+	unsigned int i, k;
+
+	assert_int_equal(gmem_enter(space), 0);
+	for (i = first; i < n; i += SPACES)
+		for (k = 0; held[i].span.placed_in && k < held[i].pages; k++)
+			assert_int_equal(
+				page_number((void *)(PLACE + (held[i].from + k) * PAGE)),
+				base + held[i].from + k);
+	gmem_leave(space);
+}
+
+/* Many registrations of three processes, seeded, beside a page of hyvd's, while unmapping fails now and then. */
+static void test_spaces_random(void **state)
+{
+	static const uint64_t gpa[SPACES] = { LOW, HIGH, HIGH + MIB };
+	static const uint64_t base[SPACES] = { 0, MIB / PAGE, 2 * MIB / PAGE };
+	struct fixture *f = *state;
+	struct gmem_space *spaces[SPACES];
+	struct held held[48] = { 0 };
+	unsigned int i, refused = 0;
+	uint64_t *ours = mmap((void *)(PLACE + OURS * PAGE), PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	struct rnd r;
+
+	assert_true(ours != MAP_FAILED);
+	*ours = 4711;
+	for (i = 0; i < SPACES; i++)
+		spaces[i] = gmem_space_create(f->gm);
+	rnd_init(&r, "spaces_random");
+	for (i = 0; i < 20000; i++) {
+		unsigned int n = rnd(&r, 48), k = n % SPACES;
+		struct held *h = &held[n];
+
+		munmap_fails = !rnd(&r, 20);
+		check_space(spaces[k], held, 48, k, base[k]);
+		if (h->span.placed_in) {
+			gmem_span_release(&h->span);
+		} else if (!rnd(&r, 50) && k == 2) {
+			/* a process ends, and another begins */
+			for (n = k; n < 48; n += SPACES)
+				gmem_span_release(&held[n].span);
+			gmem_space_destroy(spaces[k]);
+			spaces[k] = gmem_space_create(f->gm);
+		} else {
+			h->from = rnd(&r, 40);
+			h->pages = 1 + rnd(&r, 9);
+			struct gmem_extent ext = { { gpa[k] + h->from * PAGE }, h->pages * PAGE };
+			bool is_ours = h->from <= OURS && h->from + h->pages > OURS;
+			int ret = gmem_assemble_at(spaces[k], &ext, 1, PLACE + h->from * PAGE,
+						   &h->span);
+
+			assert_int_equal(ret, is_ours ? -ENOMEM : 0);
+			refused += is_ours;
+		}
+		assert_int_equal(*ours, 4711);
+	}
+	munmap_fails = false;
+	for (i = 0; i < 48; i++)
+		gmem_span_release(&held[i].span);
+	for (i = 0; i < SPACES; i++)
+		gmem_space_destroy(spaces[i]);
+	assert_in_range(refused, 100, 5000);
+	for (i = 0; i <= 64; i++)
+		assert_int_equal(accessible((void *)(PLACE + i * PAGE)), i == OURS);
+	munmap(ours, PAGE);
+}
+
+/* enters a space again and again, which always shows its own */
+static void *enterer(void *arg)
+{
+	struct fixture *f = arg;
+	uint64_t i;
+
+	for (i = 0; i < 20000; i++)
+		if (page_in(f->space, PLACE + PAGE) != 1)
+			break;
+	return (void *)(uintptr_t)i;
+}
+
+static void test_spaces_threads(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem_space *child = gmem_space_create(f->gm);
+	struct gmem_extent first = { { LOW }, 2 * PAGE }, second = { { HIGH }, 3 * PAGE };
+	struct gmem_span span, other;
+	pthread_t thread;
+	void *entered;
+	int i;
+
+	assert_int_equal(gmem_assemble_at(f->space, &first, 1, PLACE, &span), 0);
+	assert_int_equal(pthread_create(&thread, NULL, enterer, f), 0);
+	for (i = 0; i < 5000; i++) {
+		assert_int_equal(gmem_assemble_at(child, &second, 1, PLACE + PAGE, &other), 0);
+		assert_int_equal(page_in(child, PLACE + PAGE), MIB / PAGE);
+		gmem_span_release(&other);
+	}
+	pthread_join(thread, &entered);
+	assert_int_equal((uintptr_t)entered, 20000);
+	gmem_span_release(&span);
+	gmem_space_destroy(child);
 }
 
 /* Readers in another thread while the table changes: each read is all memory or refused. */
@@ -777,6 +1003,11 @@ int main(void)
 		gmem_test(test_assemble_at_joins),
 		gmem_test(test_assemble_at_unmapped_later),
 		gmem_test(test_assemble_at_random),
+		gmem_test(test_spaces),
+		gmem_test(test_spaces_beside_ours),
+		gmem_test(test_spaces_without_memory),
+		gmem_test(test_spaces_random),
+		gmem_test(test_spaces_threads),
 		gmem_test(test_threads),
 	};
 
