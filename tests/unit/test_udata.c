@@ -2,6 +2,7 @@
 /* udata.c and provider.h: which provider data passes, and what becomes of the pointers in it. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -128,6 +129,40 @@ static void every_descriptor_knows_its_pointers(void **state)
 	}
 }
 
+/* what rxe_modify_srq_cmd and siw_ureq_reg_mr have, and nothing else: a row with one byte too many is a guest's pointer in the host's kernel */
+static void soft_devices_take_these_bytes_and_no_other(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t op;
+		uint32_t len;
+		bool is_pointer;
+	} known[] = { { "rxe", HYV_OP_MODIFY_SRQ, 8, true }, { "siw", HYV_OP_REG_MR, 1, false } };
+	const struct hyv_provider *p, *end = hyv_providers + sizeof(hyv_providers) / sizeof(*p);
+	struct udata udata;
+	uint32_t op, i, len, k;
+
+	(void)state;
+	for (k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+		for (p = hyv_providers; p < end && strcmp(p->name, known[k].name) != 0; p++)
+			;
+		assert_ptr_not_equal(p, end);
+		for (op = 0; op < HYV_OP_COUNT; op++) {
+			len = op == known[k].op ? known[k].len : 0;
+			for (i = 0; i < sizeof(in); i++) {
+				memset(in, 0, sizeof(in));
+				in[i] = 1;
+				if (i < len)
+					assert_null(accept_udata(&udata, p, op, 64, 64));
+				else
+					assert_non_null(accept_udata(&udata, p, op, 64, 64));
+				if (i < len && known[k].is_pointer)
+					assert_int_equal(pointer_at(0), (uintptr_t)out + 64 - 16);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -137,6 +172,7 @@ int main(void)
 		cmocka_unit_test_setup(no_room_for_what_comes_back_is_refused, clear),
 		cmocka_unit_test_setup(a_pointer_cut_short_is_none, clear),
 		cmocka_unit_test(every_descriptor_knows_its_pointers),
+		cmocka_unit_test(soft_devices_take_these_bytes_and_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
