@@ -21,9 +21,11 @@
 #include "qp.h"
 #include "vm.h"
 
-#define BITS_PER_WORD 64u
-#define NUM_WORDS     (HYV_NUM_DOORBELLS / BITS_PER_WORD)
-#define NUM_SUMMARIES (NUM_WORDS / BITS_PER_WORD)
+#define BITS_PER_WORD	64u
+#define NUM_WORDS	(HYV_NUM_DOORBELLS / BITS_PER_WORD)
+#define NUM_SUMMARIES	(NUM_WORDS / BITS_PER_WORD)
+
+#define POLLS_PER_ROUND 256 /* looks between two looks of the event loop at everything else */
 
 /**
  * struct doorbell - the shared pages and whom they ring
@@ -32,6 +34,8 @@
  * @patience: how long it looks on now: that, or not at all
  * @idle_since: clock ticks when something rang last
  * @num_rings: how often since it was woken
+ * @round_ticks: how long it rings before the event loop does something else
+ * @next_word: where it begins the next time
  */
 struct doorbell {
 	struct vm *vm;
@@ -40,6 +44,8 @@ struct doorbell {
 	uint64_t patience;
 	uint64_t idle_since;
 	uint64_t num_rings;
+	uint64_t round_ticks;
+	uint32_t next_word;
 	bool is_asleep;
 	pthread_mutex_t lock;
 	uint32_t next;
@@ -93,7 +99,8 @@ int doorbell_create(struct doorbell **out, struct vm *vm, unsigned int poll_us)
 	db->shared->life = htole64(vm->life);
 	db->shared->asleep = htole32(1);
 	db->is_asleep = true;
-	db->poll_ticks = ticks_per_ms() * poll_us / 1000;
+	db->round_ticks = ticks_per_ms();
+	db->poll_ticks = db->round_ticks * poll_us / 1000;
 	*out = db;
 	return 0;
 
@@ -163,20 +170,40 @@ static void ring_word(struct doorbell *db, uint32_t word)
 	}
 }
 
+/* Ring what a summary tells of, from its word @from on. Return: whether there was any; some may be left over */
+static bool ring_summary(struct doorbell *db, uint32_t i, uint32_t from, uint64_t deadline)
+{
+	_Atomic uint64_t *summary = as_atomic(&db->shared->summary[i]);
+	uint64_t mask = htole64(~0ull << from), words;
+	uint32_t word;
+
+	if (!(atomic_load_explicit(summary, memory_order_relaxed) & mask))
+		return false;
+	words = le64toh(atomic_fetch_and(summary, ~mask) & mask);
+	while (words) {
+		word = i * BITS_PER_WORD + (uint32_t)__builtin_ctzll(words);
+		words &= words - 1;
+		ring_word(db, word);
+		db->next_word = (word + 1) % NUM_WORDS;
+		if (ticks() >= deadline)
+			break;
+	}
+	if (words)
+		atomic_fetch_or(summary, htole64(words));
+	return true;
+}
+
+/* Return: whether anybody had to be rung. Who is left over when time is up comes first the next time. */
 static bool ring_all(struct doorbell *db)
 {
+	uint64_t deadline = ticks() + db->round_ticks;
+	uint32_t first = db->next_word, n;
 	bool any = false;
-	uint64_t words;
-	uint32_t i;
 
-	for (i = 0; i < NUM_SUMMARIES; i++) {
-		if (!atomic_load_explicit(as_atomic(&db->shared->summary[i]), memory_order_relaxed))
-			continue;
-		any = true;
-		words = le64toh(atomic_exchange(as_atomic(&db->shared->summary[i]), 0));
-		for (; words; words &= words - 1)
-			ring_word(db, i * BITS_PER_WORD + (uint32_t)__builtin_ctzll(words));
-	}
+	/* the summary that it begins in is the last one, too, for the words before */
+	for (n = 0; n <= NUM_SUMMARIES && (!any || ticks() < deadline); n++)
+		any |= ring_summary(db, (first / BITS_PER_WORD + n) % NUM_SUMMARIES,
+				    n ? 0 : first % BITS_PER_WORD, deadline);
 	return any;
 }
 
@@ -220,6 +247,18 @@ bool doorbell_poll(struct doorbell *db)
 		return false;
 	doorbell_wake(db);
 	return true;
+}
+
+bool doorbell_poll_round(struct doorbell *db)
+{
+	uint64_t deadline = ticks() + db->round_ticks;
+	unsigned int i = 0;
+	bool awake;
+
+	do
+		awake = doorbell_poll(db);
+	while (awake && ++i < POLLS_PER_ROUND && ticks() < deadline);
+	return awake;
 }
 
 bool doorbell_asleep(const struct doorbell *db)

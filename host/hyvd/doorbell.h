@@ -49,6 +49,9 @@ void doorbell_wake(struct doorbell *db);
  */
 bool doorbell_poll(struct doorbell *db);
 
+/** doorbell_poll_round() - doorbell_poll(), until other work of the event loop should have a turn. Return: as that */
+bool doorbell_poll_round(struct doorbell *db);
+
 /** doorbell_asleep() - Return: whether only doorbell_wake() makes it look again */
 bool doorbell_asleep(const struct doorbell *db);
 

@@ -145,10 +145,11 @@ int gmem_assemble_at(struct gmem_space *space, const struct gmem_extent *extents
 /**
  * gmem_enter() - have all of a space at its addresses, in any thread, until gmem_leave()
  *
- * Meanwhile no span of any space can be made or released.
+ * Meanwhile no span of any space can be made or released, and no space entered of which something is
+ * hidden.
  *
- * Return: 0; -ENOMEM or -EFAULT when some of it cannot be mapped or its memory is the guest's no more,
- * with a line in the log. Then it is not entered.
+ * Return: 0; a negative errno when some of it cannot be mapped, -EFAULT when its file is in the table no
+ * more, with a line in the log. Then it is not entered.
  */
 int gmem_enter(struct gmem_space *space);
 

@@ -12,6 +12,7 @@
  * something at the same address, as parent and child do after a fork, one is shown and the other
  * hidden. Who registers or rings enters its space first, which shows all of it. Whatever is at a
  * place stays mapped by one of them until the last has left, so that nothing of hyvd's comes there.
+ * Showing takes time, and mappings: of places that spaces contend for there are MAX_CONTESTED at most.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,6 +24,9 @@
 #include "gmem_priv.h"
 #include "log.h"
 
+#define MAX_CONTESTED 4096u
+#define SPARE_PAGES   8u
+
 /**
  * struct place - a mapping that all of its users have whole
  * @start, @end: its addresses
@@ -30,7 +34,7 @@
  * @users: spans that it is part of; 0: it could not be unmapped
  * @begins, @ends: how many of them begin at @start and end at @end
  * @is_contested: another space has something at some of its addresses, or had
- * @is_hidden: some of it may not be shown
+ * @is_hidden: perhaps some of it is not shown
  */
 struct place {
 	uint64_t start;
@@ -53,8 +57,10 @@ static struct place *find(struct gmem_space *space, uint64_t at)
 
 	if (!p || p->start > at)
 		p = TAILQ_FIRST(&space->places);
-	while (p && p->end <= at)
+	while (p && p->end <= at) {
+		space->last_found = p;
 		p = TAILQ_NEXT(p, others);
+	}
 	if (p)
 		space->last_found = p;
 	return p;
@@ -83,6 +89,7 @@ static void insert(struct gmem_space *space, struct place *p, struct place *next
 	else
 		TAILQ_INSERT_TAIL(&space->places, p, others);
 	space->num_hidden += p->is_hidden;
+	space->gm->num_contested += p->is_contested;
 }
 
 static void forget(struct gmem_space *space, struct place *p)
@@ -90,6 +97,7 @@ static void forget(struct gmem_space *space, struct place *p)
 	if (space->last_found == p)
 		space->last_found = NULL;
 	space->num_hidden -= p->is_hidden;
+	space->gm->num_contested -= p->is_contested;
 	TAILQ_REMOVE(&space->places, p, others);
 	free(p);
 }
@@ -100,36 +108,10 @@ static void hide(struct gmem_space *space, struct place *p)
 	p->is_hidden = true;
 }
 
-/* cut @p in two at @at. Return: the second half, or NULL when there is no memory */
-static struct place *split(struct gmem_space *space, struct place *p, uint64_t at)
+static void contest(struct gmem *gm, struct place *p)
 {
-	struct place *half = malloc(sizeof(*half));
-
-	if (!half)
-		return NULL;
-	*half = *p;
-	half->start = at;
-	half->offset += at - p->start;
-	half->begins = 0;
-	p->end = at;
-	p->ends = 0;
-	insert(space, half, TAILQ_NEXT(p, others));
-	return half;
-}
-
-/*
- * One user more for @p, or for the part of it that begins at @at and ends at @end or before. Return:
- * it, or NULL when there is no memory
- */
-static struct place *share(struct gmem_space *space, struct place *p, uint64_t at, uint64_t end)
-{
-	if (p->start < at)
-		p = split(space, p, at);
-	if (p && p->end > end && !split(space, p, end))
-		return NULL;
-	if (p)
-		p->users++;
-	return p;
+	gm->num_contested += !p->is_contested;
+	p->is_contested = true;
 }
 
 /* Return: what another space has at @at, or NULL; @end: out: not before that does this change */
@@ -150,6 +132,74 @@ static struct place *find_others(const struct gmem_space *space, uint64_t at, ui
 	return NULL;
 }
 
+/* what nobody else has any more is not contested */
+static void settle(struct gmem *gm)
+{
+	struct gmem_space *space;
+	struct place *p;
+	uint64_t end;
+
+	LIST_FOREACH(space, &gm->spaces, others) {
+		TAILQ_FOREACH(p, &space->places, others) {
+			end = p->end;
+			if (p->is_contested && !find_others(space, p->start, &end) &&
+			    end == p->end) {
+				p->is_contested = false;
+				gm->num_contested--;
+			}
+		}
+	}
+}
+
+/* Return: whether there may be another contested place; if not, errno is set and there is a line in the log */
+static bool may_contest(struct gmem *gm)
+{
+	if (gm->num_contested >= MAX_CONTESTED)
+		settle(gm);
+	if (gm->num_contested < MAX_CONTESTED)
+		return true;
+	log_guest(
+		"a buffer cannot be registered: processes of the guest have different memory at the same addresses, in %u pieces already",
+		MAX_CONTESTED);
+	errno = EBUSY;
+	return false;
+}
+
+/* cut @p in two at @at. Return: the second half, or NULL with errno set */
+static struct place *split(struct gmem_space *space, struct place *p, uint64_t at)
+{
+	struct place *half;
+
+	if (p->is_contested && !may_contest(space->gm))
+		return NULL;
+	half = malloc(sizeof(*half));
+	if (!half)
+		return NULL;
+	*half = *p;
+	half->start = at;
+	half->offset += at - p->start;
+	half->begins = 0;
+	p->end = at;
+	p->ends = 0;
+	insert(space, half, TAILQ_NEXT(p, others));
+	return half;
+}
+
+/*
+ * One user more for @p, or for the part of it that begins at @at and ends at @end or before. Return:
+ * it, or NULL with errno set
+ */
+static struct place *share(struct gmem_space *space, struct place *p, uint64_t at, uint64_t end)
+{
+	if (p->start < at)
+		p = split(space, p, at);
+	if (p && p->end > end && !split(space, p, end))
+		return NULL;
+	if (p)
+		p->users++;
+	return p;
+}
+
 /* map [@at, @end) of @p. Return: 0, or -1 with errno set */
 static int map_part(const struct place *p, uint64_t at, uint64_t end, int fd, int how)
 {
@@ -163,18 +213,20 @@ static int map_part(const struct place *p, uint64_t at, uint64_t end, int fd, in
 /* Unmap what no other space has, and take it from @p. Return: whether nothing is left of it */
 static bool unmap(const struct gmem_space *space, struct place *p)
 {
+	bool is_others;
 	uint64_t end;
 
-	for (; p->start < p->end; p->offset += end - p->start, p->start = end) {
+	while (p->start < p->end) {
 		end = p->end;
-		if (p->is_contested && find_others(space, p->start, &end))
-			continue;
+		is_others = p->is_contested && find_others(space, p->start, &end);
 		/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-		if (munmap((void *)(uintptr_t)p->start, end - p->start)) {
+		if (!is_others && munmap((void *)(uintptr_t)p->start, end - p->start)) {
 			log_guest("a buffer stays mapped at 0x%" PRIx64 " for now: %s", p->start,
 				  strerror(errno));
 			return false;
 		}
+		p->offset += end - p->start;
+		p->start = end;
 	}
 	return true;
 }
@@ -188,13 +240,18 @@ static int claim(const struct gmem_space *space, struct place *p, int fd)
 	uint64_t at, end;
 	struct place *q;
 
+	/* not counted yet, see insert() */
 	p->is_contested = true;
 	p->is_hidden = true;
+	if (!may_contest(space->gm)) {
+		p->end = p->start;
+		return -1;
+	}
 	for (at = p->start; at < p->end; at = end) {
 		end = p->end;
 		q = find_others(space, at, &end);
 		if (q) {
-			q->is_contested = true;
+			contest(space->gm, q);
 		} else if (map_part(p, at, end, fd, MAP_FIXED_NOREPLACE)) {
 			p->end = at;
 			return -1;
@@ -254,8 +311,8 @@ static void log_refusal(uint64_t at, const char *why)
 
 /*
  * Have a piece at @begin. @next: the first place that ends behind it; out: the same for the next
- * piece. @at: out: up to where it is there. Return: 0; -EEXIST when something else is in the way, with a
- * line in the log; another negative errno without
+ * piece. @at: out: up to where it is there. Return: 0; -EEXIST when something else is in the way or -EBUSY
+ * when too much is contested, with a line in the log; another negative errno without
  */
 static int place_piece(struct gmem_space *space, const struct piece *piece, uint64_t begin,
 		       struct place **next, uint64_t *at)
@@ -308,7 +365,8 @@ static void tidy(struct gmem_space *space)
 		while ((next = TAILQ_NEXT(p, others)) && is_one(p, next)) {
 			p->end = next->end;
 			p->ends = next->ends;
-			p->is_contested |= next->is_contested;
+			if (next->is_contested)
+				contest(space->gm, p);
 			if (next->is_hidden)
 				hide(space, p);
 			forget(space, next);
@@ -335,6 +393,32 @@ static void bury_spaces(struct gmem *gm)
 	}
 }
 
+/*
+ * A few mappings, to be given up when there can be no more: the kernel refuses even one that replaces
+ * others then.
+ */
+static void take_spare(struct gmem *gm)
+{
+	size_t page = gm->page_size, i;
+	uint8_t *spare;
+
+	if (gm->spare)
+		return;
+	spare = mmap(NULL, SPARE_PAGES * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (spare == MAP_FAILED)
+		return;
+	gm->spare = spare;
+	for (i = 0; i < SPARE_PAGES; i += 2)
+		if (mprotect(spare + i * page, page, PROT_READ))
+			break;
+}
+
+static void drop_spare(struct gmem *gm)
+{
+	if (gm->spare && !munmap(gm->spare, SPARE_PAGES * gm->page_size))
+		gm->spare = NULL;
+}
+
 struct gmem_space *gmem_space_create(struct gmem *gm)
 {
 	struct gmem_space *space = calloc(1, sizeof(*space));
@@ -345,6 +429,7 @@ struct gmem_space *gmem_space_create(struct gmem *gm)
 	TAILQ_INIT(&space->places);
 	pthread_rwlock_wrlock(&gm->place_lock);
 	LIST_INSERT_HEAD(&gm->spaces, space, others);
+	take_spare(gm);
 	pthread_rwlock_unlock(&gm->place_lock);
 	return space;
 }
@@ -356,6 +441,8 @@ void gmem_space_destroy(struct gmem_space *space)
 	pthread_rwlock_wrlock(&gm->place_lock);
 	space->is_dead = true;
 	bury_spaces(gm);
+	if (LIST_EMPTY(&gm->spaces))
+		drop_spare(gm);
 	pthread_rwlock_unlock(&gm->place_lock);
 }
 
@@ -364,7 +451,8 @@ static void vacate(struct gmem_space *space, uint64_t start, uint64_t end)
 	struct place *p;
 
 	for (p = find(space, start); p && p->start < end; p = TAILQ_NEXT(p, others))
-		if (p->start >= start) /* else it was in the way of the first piece */
+		if (p->start >=
+		    start) /* else it was in the way of the first piece, and has not been split */
 			p->users--;
 	tidy(space);
 }
@@ -384,7 +472,7 @@ static int place_all(struct gmem_space *space, const struct piece *pieces, size_
 		err = place_piece(space, &pieces[i], at, &next, &reached);
 		if (err) {
 			vacate(space, start, reached);
-			if (err != -EEXIST)
+			if (err != -EEXIST && err != -EBUSY)
 				gmem_log_map_failure(err, n);
 			return -ENOMEM;
 		}
@@ -436,23 +524,18 @@ void gmem_vacate(struct gmem_space *space, uint64_t place, uint64_t len)
 	pthread_rwlock_unlock(&gm->place_lock);
 }
 
-/* hide what other spaces have where @space will be shown */
-static void hide_others(const struct gmem_space *space)
+/* hide what other spaces have where @p of @space is shown now */
+static void hide_others(const struct gmem_space *space, const struct place *p)
 {
 	struct gmem_space *other;
-	struct place *p, *q;
+	struct place *q;
 
 	LIST_FOREACH(other, &space->gm->spaces, others) {
 		if (other == space)
 			continue;
-		TAILQ_FOREACH(p, &space->places, others) {
-			if (!p->is_hidden)
-				continue;
-			for (q = find(other, p->start); q && q->start < p->end;
-			     q = TAILQ_NEXT(q, others))
-				if (!show_the_same(p, q))
-					hide(other, q);
-		}
+		for (q = find(other, p->start); q && q->start < p->end; q = TAILQ_NEXT(q, others))
+			if (!show_the_same(p, q))
+				hide(other, q);
 	}
 }
 
@@ -464,35 +547,66 @@ static int file_of(const struct gmem *gm, const struct place *p)
 	for (i = 0; i < gm->num_regions; i++)
 		if (gm->regions[i].dev == p->dev && gm->regions[i].ino == p->ino)
 			return gm->regions[i].r.fd;
-	errno = ENOENT;
+	errno = EFAULT;
 	return -1;
 }
 
 /*
- * Both locks are held. All of each place is mapped by somebody, so that nothing of hyvd's is replaced; and
- * the kernel refuses one mapping too many before it takes another away.
+ * All of @p is mapped by somebody, so that nothing of hyvd's is replaced. When that fails for want of
+ * memory, the kernel may have taken away what was there: then nothing of hyvd's may come there either.
  */
+static int show(const struct gmem_space *space, const struct place *p)
+{
+	int fd = file_of(space->gm, p), err;
+
+	if (fd >= 0 && !map_part(p, p->start, p->end, fd, MAP_FIXED))
+		return 0;
+	err = -errno;
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr,bugprone-unused-return-value) */
+	mmap((void *)(uintptr_t)p->start, p->end - p->start, PROT_NONE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	return err;
+}
+
+/* Both locks are held. Return: 0 or a negative errno; what is shown then is marked so */
 static int show_all(struct gmem_space *space)
 {
 	struct place *p;
-	int fd;
+	int err;
 
-	hide_others(space);
 	TAILQ_FOREACH(p, &space->places, others) {
-		if (!p->is_hidden)
+		if (!p->is_hidden || !p->users)
 			continue;
-		fd = file_of(space->gm, p);
-		if (fd < 0 || map_part(p, p->start, p->end, fd, MAP_FIXED))
-			return -errno;
+		err = show(space, p);
+		if (err)
+			return err;
+		hide_others(space, p);
 		p->is_hidden = false;
 		space->num_hidden--;
 	}
 	return 0;
 }
 
+/* as show_all(), with the spare mappings; if they are too few, others have what is theirs again */
+static int show_with_spare(struct gmem_space *space)
+{
+	struct gmem_space *other;
+	int err;
+
+	drop_spare(space->gm);
+	err = show_all(space);
+	if (err)
+		LIST_FOREACH(other, &space->gm->spaces, others)
+			if (other != space)
+				show_all(other);
+	take_spare(space->gm);
+	return err;
+}
+
 int gmem_enter(struct gmem_space *space)
 {
 	struct gmem *gm = space->gm;
+	size_t wanted;
 	int err;
 
 	pthread_rwlock_rdlock(&gm->place_lock);
@@ -501,13 +615,19 @@ int gmem_enter(struct gmem_space *space)
 	pthread_rwlock_unlock(&gm->place_lock);
 	pthread_rwlock_rdlock(&gm->lock);
 	pthread_rwlock_wrlock(&gm->place_lock);
+	wanted = space->num_hidden;
 	err = show_all(space);
+	if (err == -ENOMEM)
+		err = show_with_spare(space);
 	pthread_rwlock_unlock(&gm->lock);
 	if (!err)
 		return 0;
 	pthread_rwlock_unlock(&gm->place_lock);
-	gmem_log_map_failure(err, 1);
-	return err == -ENOENT ? -EFAULT : -ENOMEM;
+	if (err == -EFAULT)
+		log_guest("a buffer of memory that the guest has no more cannot be used");
+	else
+		gmem_log_map_failure(err, wanted);
+	return err;
 }
 
 void gmem_leave(struct gmem_space *space)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What gmem.c and gmem_assemble.c share, and nobody else includes */
+/* What gmem.c, gmem_assemble.c and gmem_place.c share, and nobody else includes */
 #ifndef HYVD_GMEM_PRIV_H
 #define HYVD_GMEM_PRIV_H
 
@@ -35,6 +35,8 @@ struct region {
  * @place_lock: read-held by who goes by what a space shows, write-held while that changes; taken after
  *         @lock
  * @spaces: all of them
+ * @num_contested: how many of their places more than one has, or had
+ * @spare: mappings to be given up in need, or NULL
  */
 struct gmem {
 	pthread_rwlock_t lock;
@@ -49,13 +51,15 @@ struct gmem {
 	uint64_t stack_top;
 	pthread_rwlock_t place_lock;
 	LIST_HEAD(, gmem_space) spaces;
+	unsigned int num_contested;
+	uint8_t *spare;
 };
 
 /**
  * struct gmem_space - what a context has registered: see gmem_place.c
  * @places: sorted by address, no overlaps
  * @last_found: one of them, or NULL
- * @num_hidden: how many of them may not be shown
+ * @num_hidden: of how many of them perhaps some is not shown
  * @is_dead: its context is gone
  */
 struct gmem_space {

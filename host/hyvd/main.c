@@ -36,11 +36,10 @@
 #include "session.h"
 #include "vm.h"
 
-#define POOL_THREADS	8
-#define LINEAR_MAP	((void *)0x200000000000ull) /* see lay_out_anew() */
-#define CONTROL_MODE	0600 /* the owner may; QEMU, which may be in the group, must not */
-#define SLICE_NS	100000 /* the least that Linux grants */
-#define POLLS_PER_ROUND 256 /* looks at the doorbells between two looks at everything else */
+#define POOL_THREADS 8
+#define LINEAR_MAP   ((void *)0x200000000000ull) /* see lay_out_anew() */
+#define CONTROL_MODE 0600 /* the owner may; QEMU, which may be in the group, must not */
+#define SLICE_NS     100000 /* the least that Linux grants */
 
 /* @mode: who may connect, or 0 for the umask's. Return: a socket, or a negative errno after a message */
 static int listen_on(const char *path, mode_t mode)
@@ -346,14 +345,11 @@ static int serve(struct vm *vm, bool may_sleep)
 
 static int run(struct vm *vm)
 {
-	unsigned int i;
 	bool awake;
 	int ret = 0;
 
 	while (!is_ending && ret >= 0) {
-		awake = !doorbell_asleep(vm->doorbell);
-		for (i = 0; awake && i < POLLS_PER_ROUND; i++)
-			awake = doorbell_poll(vm->doorbell);
+		awake = !doorbell_asleep(vm->doorbell) && doorbell_poll_round(vm->doorbell);
 		ret = serve(vm, !awake);
 	}
 	return ret < 0 ? ret : 0;

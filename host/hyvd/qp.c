@@ -39,25 +39,6 @@ static void qp_release(struct obj *obj)
 	free(qp);
 }
 
-/* A driver that goes by addresses finds no memory there once the QP's context is freed: see mr_release() */
-void qp_ring(struct qp *qp)
-{
-	struct context *ctx = qp->obj.context;
-	struct ib_uverbs_post_send in = {
-		.qp_handle = qp->obj.handle,
-		/* of no work requests: they are in the queue */
-		.wqe_size = sizeof(struct ib_uverbs_send_wr),
-	};
-	struct ib_uverbs_post_send_resp out;
-
-	if (context_enter(ctx))
-		return;
-	if (!ctx->space || objtab_is_published(ctx->vm->objtab, &qp->obj))
-		uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_POST_SEND, &in,
-			     sizeof(in), &out, sizeof(out), NULL);
-	context_leave(ctx);
-}
-
 static void cap_from_wire(struct ib_uverbs_qp_cap *out, const struct hyv_qp_cap *in)
 {
 	*out = (struct ib_uverbs_qp_cap){
@@ -251,6 +232,32 @@ static int stop_on_host(const struct obj *qp)
 	};
 
 	return modify_on_host(qp->context, &in, NULL);
+}
+
+/*
+ * A driver that goes by addresses finds no memory there once the QP's context is freed: see mr_release(). What
+ * cannot be sent since there is no way to its memory is flushed.
+ */
+void qp_ring(struct qp *qp)
+{
+	struct context *ctx = qp->obj.context;
+	struct ib_uverbs_post_send in = {
+		.qp_handle = qp->obj.handle,
+		/* of no work requests: they are in the queue */
+		.wqe_size = sizeof(struct ib_uverbs_send_wr),
+	};
+	struct ib_uverbs_post_send_resp out;
+	bool is_entered = !context_enter(ctx);
+
+	if (!ctx->space || objtab_is_published(ctx->vm->objtab, &qp->obj)) {
+		if (is_entered)
+			uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_POST_SEND, &in,
+				     sizeof(in), &out, sizeof(out), NULL);
+		else
+			stop_on_host(&qp->obj);
+	}
+	if (is_entered)
+		context_leave(ctx);
 }
 
 static bool has_reserved(const struct hyv_req_modify_qp *req)

@@ -26,8 +26,8 @@ struct qp {
 };
 
 /**
- * qp_ring() - tell the host's driver that there is something in the send queue. Quick, unless the context's
- * space has something hidden; any error of the driver's shows in completions.
+ * qp_ring() - tell the host's driver that there is something in the send queue. Quick, unless some of the
+ * context's space is hidden: then it waits for registrations, and shows that. Any error shows in completions.
  */
 void qp_ring(struct qp *qp);
 

@@ -78,9 +78,8 @@ HYV_WIRE_SIZE(hyv_config, 8);
  *
  * Guest, to ring n: set bit n in @bits, set bit n / 64 in @summary, full barrier, read @asleep and
  * notify if it is set.
- * Daemon: exchange each summary word with 0, then each word it names. Before it sleeps: set
- * @asleep, full barrier, look
- * once more. Bits are numbered as in an array of __le64: bit n is bit n % 64 of element n / 64.
+ * Daemon: take bits out of a summary word, then all of each word they name. Before it sleeps: set
+ * @asleep, full barrier, look once more. Bits are numbered as in an array of __le64: bit n is bit n % 64 of element n / 64.
  */
 #define HYV_NUM_DOORBELLS	32768u
 

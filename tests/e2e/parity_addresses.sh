@@ -4,7 +4,7 @@
 # docs/man/virtio_hyv.4.
 # lab: --guests 0 --timeout 3600
 export GUEST_BY=address_guests UD=on MORE=test_rdmacm
-export ALL=${ALL:-102}
+export ALL=${ALL:-103}
 # the ACK time-out, an event of a queue pair that the program has made itself, and datagrams and multicast by rdma_cm
 export KNOWN=${KNOWN-CMTestCase.test_rdmacm_async_traffic CMTestCase.test_rdmacm_async_traffic_external_qp \
 CMTestCase.test_rdmacm_async_udp_traffic CMTestCase.test_rdmacm_async_multicast_traffic \
