@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Proves that a guest that is started by UEFI firmware (OVMF) works; that its module says what to do where the firmware's MTRRs keep the window
 # from being cached (queues work then too, and are very slow); and that window memory is mapped write-back where that has been done.
-# lab: --guests 0 --timeout 1200 --packages ovmf
+# lab: --guests 0 --timeout 1200
 . /hyv/tests/e2e/common.bash
 
 start() {
