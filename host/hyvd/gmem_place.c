@@ -12,7 +12,7 @@
  * something at the same address, as parent and child do after a fork, one is shown and the other
  * hidden. Who registers or rings enters its space first, which shows all of it. Whatever is at a
  * place stays mapped by one of them until the last has left, so that nothing of hyvd's comes there.
- * Showing takes time, and mappings: of places that spaces contend for there are MAX_CONTESTED at most.
+ * Showing takes time, and mappings: of places that differ there are MAX_CONTESTED at most.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -33,7 +33,8 @@
  * @dev, @ino, @offset: what is mapped
  * @users: spans that it is part of; 0: it could not be unmapped
  * @begins, @ends: how many of them begin at @start and end at @end
- * @is_contested: another space has something at some of its addresses, or had
+ * @is_shared: another space has something at some of its addresses, or had
+ * @is_contested: and other memory
  * @is_hidden: perhaps some of it is not shown
  */
 struct place {
@@ -45,6 +46,7 @@ struct place {
 	unsigned int users;
 	unsigned int begins;
 	unsigned int ends;
+	bool is_shared;
 	bool is_contested;
 	bool is_hidden;
 	TAILQ_ENTRY(place) others;
@@ -218,7 +220,7 @@ static bool unmap(const struct gmem_space *space, struct place *p)
 
 	while (p->start < p->end) {
 		end = p->end;
-		is_others = p->is_contested && find_others(space, p->start, &end);
+		is_others = p->is_shared && find_others(space, p->start, &end);
 		/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
 		if (!is_others && munmap((void *)(uintptr_t)p->start, end - p->start)) {
 			log_guest("a buffer stays mapped at 0x%" PRIx64 " for now: %s", p->start,
@@ -231,6 +233,26 @@ static bool unmap(const struct gmem_space *space, struct place *p)
 	return true;
 }
 
+static bool show_the_same(const struct place *p, const struct place *q)
+{
+	return p->dev == q->dev && p->ino == q->ino && p->offset - p->start == q->offset - q->start;
+}
+
+/* @p, which insert() counts, and @q of another space share addresses. Return: whether they may; else errno is set */
+static bool hide_behind(struct gmem *gm, struct place *p, struct place *q)
+{
+	q->is_shared = true;
+	p->is_hidden |= q->is_hidden;
+	if (show_the_same(p, q))
+		return true;
+	p->is_hidden = true;
+	if (!may_contest(gm))
+		return false;
+	p->is_contested = true;
+	contest(gm, q);
+	return true;
+}
+
 /*
  * Map those parts of @p that nobody has; what another space has, @p hides behind. Return: 0, or -1
  * with errno set, and @p is as far as it is mapped
@@ -240,19 +262,12 @@ static int claim(const struct gmem_space *space, struct place *p, int fd)
 	uint64_t at, end;
 	struct place *q;
 
-	/* not counted yet, see insert() */
-	p->is_contested = true;
-	p->is_hidden = true;
-	if (!may_contest(space->gm)) {
-		p->end = p->start;
-		return -1;
-	}
+	p->is_shared = true;
 	for (at = p->start; at < p->end; at = end) {
 		end = p->end;
 		q = find_others(space, at, &end);
-		if (q) {
-			contest(space->gm, q);
-		} else if (map_part(p, at, end, fd, MAP_FIXED_NOREPLACE)) {
+		if (q ? !hide_behind(space->gm, p, q) :
+			map_part(p, at, end, fd, MAP_FIXED_NOREPLACE)) {
 			p->end = at;
 			return -1;
 		}
@@ -278,7 +293,7 @@ static struct place *map(struct gmem_space *space, const struct piece *piece, ui
 		return p;
 	}
 	err = errno;
-	if (!p->is_contested || unmap(space, p)) {
+	if (!p->is_shared || unmap(space, p)) {
 		free(p);
 	} else {
 		p->users = 0;
@@ -292,11 +307,6 @@ static bool shows(const struct place *p, const struct piece *piece, uint64_t beg
 {
 	return p->dev == piece->dev && p->ino == piece->ino &&
 	       p->offset - p->start == piece->offset - begin;
-}
-
-static bool show_the_same(const struct place *p, const struct place *q)
-{
-	return p->dev == q->dev && p->ino == q->ino && p->offset - p->start == q->offset - q->start;
 }
 
 static void log_refusal(uint64_t at, const char *why)
@@ -365,6 +375,7 @@ static void tidy(struct gmem_space *space)
 		while ((next = TAILQ_NEXT(p, others)) && is_one(p, next)) {
 			p->end = next->end;
 			p->ends = next->ends;
+			p->is_shared |= next->is_shared;
 			if (next->is_contested)
 				contest(space->gm, p);
 			if (next->is_hidden)

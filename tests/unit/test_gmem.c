@@ -850,10 +850,8 @@ static void test_spaces_of_one_process(void **state)
 	assert_int_equal(gmem_assemble_at(other, &ext, 1, PLACE, &spans[1]), 0);
 	mmaps = 0;
 	assert_int_equal(page_in(other, PLACE + PAGE), MIB / PAGE + 1);
-	assert_int_equal(mmaps, 1);
 	assert_int_equal(page_in(f->space, PLACE + PAGE), MIB / PAGE + 1);
-	assert_int_equal(page_in(other, PLACE + PAGE), MIB / PAGE + 1);
-	assert_int_equal(mmaps, 1);
+	assert_int_equal(mmaps, 0);
 	gmem_span_release(&spans[0]);
 	assert_int_equal(page_in(other, PLACE), MIB / PAGE);
 	gmem_span_release(&spans[1]);
@@ -920,7 +918,7 @@ static void test_spaces_contended_too_much(void **state)
 		assert_false(accessible((void *)(PLACE + i * PAGE)));
 }
 
-#define SPACES 3
+#define SPACES 4 /* the last has the memory of the first */
 #define OURS   20 /* the number of the page that is hyvd's */
 
 /**
@@ -947,11 +945,11 @@ static void check_space(struct gmem_space *space, const struct held *held, unsig
 	assert_int_equal(wrong, 0);
 }
 
-/* Many registrations of three processes, seeded, beside a page of hyvd's, while unmapping fails now and then. */
+/* Many registrations of three processes, one of which has two contexts, seeded, beside a page of hyvd's, while unmapping fails now and then. */
 static void test_spaces_random(void **state)
 {
-	static const uint64_t gpa[SPACES] = { LOW, HIGH, HIGH + MIB };
-	static const uint64_t base[SPACES] = { 0, MIB / PAGE, 2 * MIB / PAGE };
+	static const uint64_t gpa[SPACES] = { LOW, HIGH, HIGH + MIB, LOW };
+	static const uint64_t base[SPACES] = { 0, MIB / PAGE, 2 * MIB / PAGE, 0 };
 	struct fixture *f = *state;
 	struct gmem_space *spaces[SPACES];
 	struct held held[48] = { 0 };
