@@ -11,6 +11,8 @@
 #include "fake_host.h"
 #include "log.h"
 
+#define TABLE_GPA (DRIVER_GPA + 0x600000)
+
 struct vm vm;
 const struct hyv_provider fake_provider = { .name = "fake" };
 int host_creates, host_destroys, host_tells_gids;
@@ -263,6 +265,51 @@ int fake_alloc_context(struct frontend *fe, uint32_t device, __le64 *id)
 int fake_alloc_pd(struct frontend *fe, __le64 context, __le64 *id)
 {
 	return fake_ask(fe, HYV_OP_ALLOC_PD, &context, sizeof(context), id, sizeof(*id));
+}
+
+int fake_make_qp(struct frontend *fe, uint32_t device, uint32_t type, struct fake_qp *made)
+{
+	struct hyv_req_create_qp req = { .type = htole32(type) };
+	struct hyv_req_create_cq cq_req = { .cqe = htole32(1) };
+	struct hyv_resp_create_cq cq;
+	struct hyv_resp_create_qp qp;
+	int ret;
+
+	assert_int_equal(fake_alloc_context(fe, device, &made->context), 0);
+	assert_int_equal(fake_alloc_pd(fe, made->context, &made->pd), 0);
+	cq_req.context = made->context;
+	assert_int_equal(fake_ask(fe, HYV_OP_CREATE_CQ, &cq_req, sizeof(cq_req), &cq, sizeof(cq)),
+			 0);
+	req.pd = made->pd;
+	req.send_cq = cq.cq;
+	req.recv_cq = cq.cq;
+	ret = fake_ask(fe, HYV_OP_CREATE_QP, &req, sizeof(req), &qp, sizeof(qp));
+	made->qp = qp.qp;
+	made->doorbell = le32toh(qp.doorbell);
+	return ret;
+}
+
+__le64 fake_table(struct frontend *fe, uint64_t gpa, uint64_t len)
+{
+	struct hyv_extent extent = { htole64(gpa), htole64(len) };
+
+	memcpy(fe->mem + TABLE_GPA - DRIVER_GPA, &extent, sizeof(extent));
+	return htole64(TABLE_GPA);
+}
+
+int fake_reg_mr(struct frontend *fe, __le64 pd, uint64_t gpa, uint64_t len, uint64_t iova,
+		__le64 *id)
+{
+	struct hyv_req_reg_mr req = {
+		.pd = pd, .length = htole64(len), .iova = htole64(iova), .num_extents = htole32(1)
+	};
+	__le64 table = fake_table(fe, gpa, len);
+	struct hyv_resp_reg_mr resp;
+	int ret = fake_ask_tail(fe, HYV_OP_REG_MR, &req, sizeof(req), &table, sizeof(table), &resp,
+				sizeof(resp));
+
+	*id = resp.mr;
+	return ret;
 }
 
 int fake_destroy(struct frontend *fe, uint32_t op, __le64 id)

@@ -56,6 +56,22 @@ int fake_ask(struct frontend *fe, uint32_t op, const void *req, size_t len, void
 int fake_alloc_context(struct frontend *fe, uint32_t device, __le64 *id);
 int fake_alloc_pd(struct frontend *fe, __le64 context, __le64 *id);
 
+/** struct fake_qp - what fake_make_qp() makes */
+struct fake_qp {
+	__le64 context, pd, qp;
+	uint32_t doorbell;
+};
+
+/** fake_make_qp() - a QP in a context of its own. Return: the status of the QP's creation */
+int fake_make_qp(struct frontend *fe, uint32_t device, uint32_t type, struct fake_qp *made);
+
+/** fake_table() - write a table of one extent. Return: its address */
+__le64 fake_table(struct frontend *fe, uint64_t gpa, uint64_t len);
+
+/** fake_reg_mr() - register one extent of memory; @id: out. Return: the status */
+int fake_reg_mr(struct frontend *fe, __le64 pd, uint64_t gpa, uint64_t len, uint64_t iova,
+		__le64 *id);
+
 /**
  * fake_journal() - hyvd's lines go to a journal of ours, or to standard error again
  *

@@ -195,38 +195,11 @@ static int use(uint8_t index)
 	return ret ? ret : index;
 }
 
-/** struct made - what make_qp() makes */
-struct made {
-	__le64 context, pd, qp;
-};
-
-/* Return: the status */
-static int make_qp(struct frontend *fe, uint32_t device, uint32_t type, struct made *made)
-{
-	struct hyv_req_create_qp req = { .type = htole32(type) };
-	struct hyv_req_create_cq cq_req = { .cqe = htole32(1) };
-	struct hyv_resp_create_cq cq;
-	struct hyv_resp_create_qp qp;
-	int ret;
-
-	assert_int_equal(fake_alloc_context(fe, device, &made->context), 0);
-	assert_int_equal(fake_alloc_pd(fe, made->context, &made->pd), 0);
-	cq_req.context = made->context;
-	assert_int_equal(fake_ask(fe, HYV_OP_CREATE_CQ, &cq_req, sizeof(cq_req), &cq, sizeof(cq)),
-			 0);
-	req.pd = made->pd;
-	req.send_cq = cq.cq;
-	req.recv_cq = cq.cq;
-	ret = fake_ask(fe, HYV_OP_CREATE_QP, &req, sizeof(req), &qp, sizeof(qp));
-	made->qp = qp.qp;
-	return ret;
-}
-
 /* make a QP on a device, and destroy it. Return: the status */
 static int try_qp(struct frontend *fe, uint32_t device, uint32_t type)
 {
-	struct made made;
-	int ret = make_qp(fe, device, type, &made);
+	struct fake_qp made;
+	int ret = fake_make_qp(fe, device, type, &made);
 
 	if (!ret)
 		assert_int_equal(fake_destroy(fe, HYV_OP_DESTROY_QP, made.qp), 0);
@@ -236,7 +209,7 @@ static int try_qp(struct frontend *fe, uint32_t device, uint32_t type)
 }
 
 /* to RTR, from its GID @index. Return: the status */
-static int to_rtr(struct frontend *fe, const struct made *made, uint8_t index)
+static int to_rtr(struct frontend *fe, const struct fake_qp *made, uint8_t index)
 {
 	struct hyv_req_modify_qp req = {
 		.qp = made->qp,
@@ -249,7 +222,7 @@ static int to_rtr(struct frontend *fe, const struct made *made, uint8_t index)
 }
 
 /* an address handle from its GID @index. Return: the status */
-static int try_ah(struct frontend *fe, const struct made *made, uint8_t index)
+static int try_ah(struct frontend *fe, const struct fake_qp *made, uint8_t index)
 {
 	struct hyv_req_create_ah req = {
 		.pd = made->pd,
@@ -576,11 +549,11 @@ static void an_address_that_goes_while_it_is_taken_is_not_used(void **fixture)
 		{ nobody_can_tell, -EADDRNOTAVAIL },
 	};
 	struct frontend *fe = *fixture;
-	struct made with, without;
+	struct fake_qp with, without;
 	unsigned int i, destroyed;
 
-	assert_int_equal(make_qp(fe, 0, IB_UVERBS_QPT_RC, &with), 0);
-	assert_int_equal(make_qp(fe, 1, IB_UVERBS_QPT_RC, &without), 0);
+	assert_int_equal(fake_make_qp(fe, 0, IB_UVERBS_QPT_RC, &with), 0);
+	assert_int_equal(fake_make_qp(fe, 1, IB_UVERBS_QPT_RC, &without), 0);
 	set_gid(fe, 5, own);
 	memcpy(host_gids[6], own6, 16);
 	assert_int_equal(gid_add_address(&vm, vm.devices[0], "fd09::b"), 0);

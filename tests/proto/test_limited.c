@@ -9,7 +9,6 @@
 #include "session.h"
 #include "window.h"
 
-#define TABLE_GPA (DRIVER_GPA + 0x600000)
 #define BUF_GPA	  (DRIVER_GPA + 0x700000)
 
 static struct device device = { .name = "fake0", .uverbs_path = "/dev/null" };
@@ -40,27 +39,9 @@ static int setup(void **state)
 	return 0;
 }
 
-/* write the table of one extent, and Return: its address */
-static __le64 table_of(struct frontend *fe, uint64_t gpa, uint64_t len)
-{
-	struct hyv_extent extent = { htole64(gpa), htole64(len) };
-
-	memcpy(fe->mem + TABLE_GPA - DRIVER_GPA, &extent, sizeof(extent));
-	return htole64(TABLE_GPA);
-}
-
 static int reg_mr(struct frontend *fe, __le64 pd, uint64_t gpa, uint64_t len, __le64 *id)
 {
-	struct hyv_req_reg_mr req = {
-		.pd = pd, .length = htole64(len), .iova = htole64(gpa), .num_extents = htole32(1)
-	};
-	__le64 table = table_of(fe, gpa, len);
-	struct hyv_resp_reg_mr resp;
-	int ret = fake_ask_tail(fe, HYV_OP_REG_MR, &req, sizeof(req), &table, sizeof(table), &resp,
-				sizeof(resp));
-
-	*id = resp.mr;
-	return ret;
+	return fake_reg_mr(fe, pd, gpa, len, gpa, id);
 }
 
 /* @len: of new memory, or 0 for other rights only */
@@ -73,7 +54,7 @@ static int rereg_mr(struct frontend *fe, __le64 mr, uint64_t gpa, uint64_t len)
 		.num_extents = htole32(len > 0),
 		.flags = htole32(len ? HYV_REREG_TRANS : HYV_REREG_ACCESS),
 	};
-	__le64 table = table_of(fe, gpa, len);
+	__le64 table = fake_table(fe, gpa, len);
 	struct hyv_resp_rereg_mr resp;
 
 	return fake_ask_tail(fe, HYV_OP_REREG_MR, &req, sizeof(req), &table,
