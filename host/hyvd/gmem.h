@@ -136,8 +136,8 @@ void gmem_space_destroy(struct gmem_space *space);
  *
  * Spans of a space may overlap where they show the same memory; those of different spaces may overlap.
  *
- * Return: as gmem_assemble(); -ENOMEM also when hyvd itself or other memory of the space is there or
- * nothing can be; -EINVAL also for another offset in the page, and below 64 KiB.
+ * Return: as gmem_assemble(); -ENOMEM also when hyvd itself or other memory of the space is there, nothing
+ * can be, or spaces differ at too many addresses; -EINVAL also for another offset in the page, and below 64 KiB.
  */
 int gmem_assemble_at(struct gmem_space *space, const struct gmem_extent *extents, size_t n,
 		     uint64_t va, struct gmem_span *span);

@@ -25,7 +25,7 @@
 #include "log.h"
 
 #define MAX_CONTESTED 4096u
-#define SPARE_PAGES   8u
+#define SPARE_PAGES   6u
 
 /**
  * struct place - a mapping that all of its users have whole
@@ -134,18 +134,36 @@ static struct place *find_others(const struct gmem_space *space, uint64_t at, ui
 	return NULL;
 }
 
-/* what nobody else has any more is not contested */
+static bool show_the_same(const struct place *p, const struct place *q)
+{
+	return p->dev == q->dev && p->ino == q->ino && p->offset - p->start == q->offset - q->start;
+}
+
+/* Return: whether another space has other memory where @p of @space is */
+static bool differs(const struct gmem_space *space, const struct place *p)
+{
+	struct gmem_space *other;
+	struct place *q;
+
+	LIST_FOREACH(other, &space->gm->spaces, others) {
+		if (other == space)
+			continue;
+		for (q = find(other, p->start); q && q->start < p->end; q = TAILQ_NEXT(q, others))
+			if (!show_the_same(p, q))
+				return true;
+	}
+	return false;
+}
+
+/* see which places are contested still */
 static void settle(struct gmem *gm)
 {
 	struct gmem_space *space;
 	struct place *p;
-	uint64_t end;
 
 	LIST_FOREACH(space, &gm->spaces, others) {
 		TAILQ_FOREACH(p, &space->places, others) {
-			end = p->end;
-			if (p->is_contested && !find_others(space, p->start, &end) &&
-			    end == p->end) {
+			if (p->is_contested && !differs(space, p)) {
 				p->is_contested = false;
 				gm->num_contested--;
 			}
@@ -233,41 +251,44 @@ static bool unmap(const struct gmem_space *space, struct place *p)
 	return true;
 }
 
-static bool show_the_same(const struct place *p, const struct place *q)
+/* @p of @space, and whatever others have of [@at, @end) of it. Return: whether they may; else errno is set */
+static bool hide_behind(struct gmem_space *space, struct place *p, uint64_t at, uint64_t end)
 {
-	return p->dev == q->dev && p->ino == q->ino && p->offset - p->start == q->offset - q->start;
-}
+	struct gmem_space *other;
+	struct place *q;
 
-/* @p, which insert() counts, and @q of another space share addresses. Return: whether they may; else errno is set */
-static bool hide_behind(struct gmem *gm, struct place *p, struct place *q)
-{
-	q->is_shared = true;
-	p->is_hidden |= q->is_hidden;
-	if (show_the_same(p, q))
-		return true;
-	p->is_hidden = true;
-	if (!may_contest(gm))
-		return false;
-	p->is_contested = true;
-	contest(gm, q);
+	LIST_FOREACH(other, &space->gm->spaces, others) {
+		if (other == space)
+			continue;
+		for (q = find(other, at); q && q->start < end; q = TAILQ_NEXT(q, others)) {
+			q->is_shared = true;
+			if (q->is_hidden)
+				hide(space, p);
+			if (show_the_same(p, q))
+				continue;
+			hide(space, p);
+			if ((!p->is_contested || !q->is_contested) && !may_contest(space->gm))
+				return false;
+			contest(space->gm, p);
+			contest(space->gm, q);
+		}
+	}
 	return true;
 }
 
 /*
- * Map those parts of @p that nobody has; what another space has, @p hides behind. Return: 0, or -1
+ * Map those parts of @p that nobody has; what other spaces have, @p hides behind. Return: 0, or -1
  * with errno set, and @p is as far as it is mapped
  */
-static int claim(const struct gmem_space *space, struct place *p, int fd)
+static int claim(struct gmem_space *space, struct place *p, int fd)
 {
 	uint64_t at, end;
-	struct place *q;
 
 	p->is_shared = true;
 	for (at = p->start; at < p->end; at = end) {
 		end = p->end;
-		q = find_others(space, at, &end);
-		if (q ? !hide_behind(space->gm, p, q) :
-			map_part(p, at, end, fd, MAP_FIXED_NOREPLACE)) {
+		if (find_others(space, at, &end) ? !hide_behind(space, p, at, end) :
+						   map_part(p, at, end, fd, MAP_FIXED_NOREPLACE)) {
 			p->end = at;
 			return -1;
 		}
@@ -287,18 +308,16 @@ static struct place *map(struct gmem_space *space, const struct piece *piece, ui
 
 	if (!p)
 		return NULL;
+	insert(space, p, next);
 	if (!map_part(p, at, end, piece->fd, MAP_FIXED_NOREPLACE) ||
-	    (errno == EEXIST && !claim(space, p, piece->fd))) {
-		insert(space, p, next);
+	    (errno == EEXIST && !claim(space, p, piece->fd)))
 		return p;
-	}
 	err = errno;
-	if (!p->is_shared || unmap(space, p)) {
-		free(p);
-	} else {
-		p->users = 0;
-		insert(space, p, next);
-	}
+	if (!p->is_shared)
+		p->end = p->start; /* nothing of it is mapped */
+	p->users = 0;
+	if (unmap(space, p))
+		forget(space, p);
 	errno = err;
 	return NULL;
 }
@@ -405,29 +424,32 @@ static void bury_spaces(struct gmem *gm)
 }
 
 /*
- * A few mappings, to be given up when there can be no more: the kernel refuses even one that replaces
- * others then.
+ * A few mappings, in two parts, to be given up when there can be no more: the kernel refuses even one
+ * that replaces others then.
  */
 static void take_spare(struct gmem *gm)
 {
-	size_t page = gm->page_size, i;
+	size_t page = gm->page_size, len = SPARE_PAGES * page, at;
+	unsigned int i;
 	uint8_t *spare;
 
-	if (gm->spare)
-		return;
-	spare = mmap(NULL, SPARE_PAGES * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (spare == MAP_FAILED)
-		return;
-	gm->spare = spare;
-	for (i = 0; i < SPARE_PAGES; i += 2)
-		if (mprotect(spare + i * page, page, PROT_READ))
-			break;
+	for (i = 0; i < 2; i++) {
+		if (gm->spare[i])
+			continue;
+		spare = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (spare == MAP_FAILED)
+			return;
+		gm->spare[i] = spare;
+		for (at = page; at < len; at += 2 * page)
+			if (mprotect(spare + at, page, PROT_READ))
+				return;
+	}
 }
 
-static void drop_spare(struct gmem *gm)
+static void drop_spare(struct gmem *gm, unsigned int i)
 {
-	if (gm->spare && !munmap(gm->spare, SPARE_PAGES * gm->page_size))
-		gm->spare = NULL;
+	if (gm->spare[i] && !munmap(gm->spare[i], SPARE_PAGES * gm->page_size))
+		gm->spare[i] = NULL;
 }
 
 struct gmem_space *gmem_space_create(struct gmem *gm)
@@ -452,8 +474,10 @@ void gmem_space_destroy(struct gmem_space *space)
 	pthread_rwlock_wrlock(&gm->place_lock);
 	space->is_dead = true;
 	bury_spaces(gm);
-	if (LIST_EMPTY(&gm->spaces))
-		drop_spare(gm);
+	if (LIST_EMPTY(&gm->spaces)) {
+		drop_spare(gm, 0);
+		drop_spare(gm, 1);
+	}
 	pthread_rwlock_unlock(&gm->place_lock);
 }
 
@@ -462,8 +486,7 @@ static void vacate(struct gmem_space *space, uint64_t start, uint64_t end)
 	struct place *p;
 
 	for (p = find(space, start); p && p->start < end; p = TAILQ_NEXT(p, others))
-		if (p->start >=
-		    start) /* else it was in the way of the first piece, and has not been split */
+		if (p->start >= start) /* else it was in the way, and has not been split */
 			p->users--;
 	tidy(space);
 }
@@ -535,8 +558,8 @@ void gmem_vacate(struct gmem_space *space, uint64_t place, uint64_t len)
 	pthread_rwlock_unlock(&gm->place_lock);
 }
 
-/* hide what other spaces have where @p of @space is shown now */
-static void hide_others(const struct gmem_space *space, const struct place *p)
+/* hide what other spaces have where @p of @space is, but @p's memory if @p is shown */
+static void hide_others(const struct gmem_space *space, const struct place *p, bool is_shown)
 {
 	struct gmem_space *other;
 	struct place *q;
@@ -545,7 +568,7 @@ static void hide_others(const struct gmem_space *space, const struct place *p)
 		if (other == space)
 			continue;
 		for (q = find(other, p->start); q && q->start < p->end; q = TAILQ_NEXT(q, others))
-			if (!show_the_same(p, q))
+			if (!is_shown || !show_the_same(p, q))
 				hide(other, q);
 	}
 }
@@ -569,13 +592,18 @@ static int file_of(const struct gmem *gm, const struct place *p)
 static int show(const struct gmem_space *space, const struct place *p)
 {
 	int fd = file_of(space->gm, p), err;
+	void *nothing;
 
-	if (fd >= 0 && !map_part(p, p->start, p->end, fd, MAP_FIXED))
+	if (fd >= 0 && !map_part(p, p->start, p->end, fd, MAP_FIXED)) {
+		hide_others(space, p, true);
 		return 0;
+	}
 	err = -errno;
-	/* NOLINTNEXTLINE(performance-no-int-to-ptr,bugprone-unused-return-value) */
-	mmap((void *)(uintptr_t)p->start, p->end - p->start, PROT_NONE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+	nothing = mmap((void *)(uintptr_t)p->start, p->end - p->start, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (nothing != MAP_FAILED)
+		hide_others(space, p, false);
 	return err;
 }
 
@@ -591,25 +619,26 @@ static int show_all(struct gmem_space *space)
 		err = show(space, p);
 		if (err)
 			return err;
-		hide_others(space, p);
 		p->is_hidden = false;
 		space->num_hidden--;
 	}
 	return 0;
 }
 
-/* as show_all(), with the spare mappings; if they are too few, others have what is theirs again */
+/* as show_all(), with spare mappings; if they are too few, the others have what is theirs again */
 static int show_with_spare(struct gmem_space *space)
 {
 	struct gmem_space *other;
 	int err;
 
-	drop_spare(space->gm);
+	drop_spare(space->gm, 0);
 	err = show_all(space);
-	if (err)
+	if (err) {
+		drop_spare(space->gm, 1);
 		LIST_FOREACH(other, &space->gm->spaces, others)
 			if (other != space)
 				show_all(other);
+	}
 	take_spare(space->gm);
 	return err;
 }

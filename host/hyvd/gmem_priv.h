@@ -35,7 +35,7 @@ struct region {
  * @place_lock: read-held by who goes by what a space shows, write-held while that changes; taken after
  *         @lock
  * @spaces: all of them
- * @num_contested: how many of their places more than one has, or had
+ * @num_contested: how many of their places differ from another's, or did
  * @spare: mappings to be given up in need, or NULL
  */
 struct gmem {
@@ -52,7 +52,7 @@ struct gmem {
 	pthread_rwlock_t place_lock;
 	LIST_HEAD(, gmem_space) spaces;
 	unsigned int num_contested;
-	uint8_t *spare;
+	uint8_t *spare[2];
 };
 
 /**
@@ -126,7 +126,8 @@ void gmem_log_map_failure(int err, size_t n);
  * @place: page aligned, not below GMEM_LOWEST_PLACE
  * @span: all zeros; where they are
  *
- * Return: 0; -EINVAL beyond what there can be of addresses; -ENOMEM when something else is there or
+ * Return: 0; -EINVAL beyond what there can be of addresses; -ENOMEM when something else is there, too
+ * much of it differs from what other spaces have there or
  * memory or vm.max_map_count is too small, with a line in the log. Then nothing is left. What another
  * space has there may be shown until gmem_enter().
  */

@@ -248,13 +248,15 @@ void qp_ring(struct qp *qp)
 	};
 	struct ib_uverbs_post_send_resp out;
 	bool is_entered = !context_enter(ctx);
+	int ret;
 
 	if (!ctx->space || objtab_is_published(ctx->vm->objtab, &qp->obj)) {
 		if (is_entered)
 			uverbs_write(ctx->fd, context_driver(ctx), IB_USER_VERBS_CMD_POST_SEND, &in,
 				     sizeof(in), &out, sizeof(out), NULL);
-		else
-			stop_on_host(&qp->obj);
+		else if (!atomic_load(&qp->obj.is_going) && (ret = stop_on_host(&qp->obj)))
+			log_guest("a QP on %s whose memory cannot be shown cannot be stopped: %s",
+				  ctx->device->name, strerror(-ret));
 	}
 	if (is_entered)
 		context_leave(ctx);

@@ -894,7 +894,8 @@ static void test_spaces_contended_too_much(void **state)
 	struct fixture *f = *state;
 	struct gmem_space *child = gmem_space_create(f->gm);
 	static struct gmem_extent mine[5000], others[5000];
-	struct gmem_span span, other;
+	struct gmem_extent whole = { { HIGH }, 4 * MIB };
+	struct gmem_span span, other, large[3];
 	unsigned int i;
 
 	for (i = 0; i < 5000; i++) {
@@ -912,6 +913,15 @@ static void test_spaces_contended_too_much(void **state)
 		assert_int_equal(page_in(f->space, last), MIB / PAGE + 7);
 		gmem_span_release(&other);
 	}
+	gmem_span_release(&span);
+	/* large pieces over small ones are no other case: each contends with 1024 */
+	assert_int_equal(gmem_assemble_at(f->space, others, 5000, PLACE, &span), 0);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(
+			gmem_assemble_at(child, &whole, 1, PLACE + i * 4 * MIB, &large[i]), 0);
+	assert_int_equal(gmem_assemble_at(child, &whole, 1, PLACE + i * 4 * MIB, &other), -ENOMEM);
+	while (i--)
+		gmem_span_release(&large[i]);
 	gmem_span_release(&span);
 	gmem_space_destroy(child);
 	for (i = 0; i < 5000; i++)
