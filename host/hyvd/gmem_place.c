@@ -10,9 +10,9 @@
  *
  * Each of the guest's contexts has an address space, and hyvd only one: where two have registered
  * something at the same address, as parent and child do after a fork, one is shown and the other
- * hidden. Who registers or rings enters its space first, which shows all of it. Whatever is at a
- * place stays mapped by one of them until the last has left, so that nothing of hyvd's comes there.
- * Showing takes time, and mappings: of places that differ there are MAX_CONTESTED at most.
+ * hidden (gmem_space.c). Whatever is at a place stays mapped by one of them until the last has left, so
+ * that nothing of hyvd's comes there. Showing takes time, and mappings: of places that differ there are
+ * MAX_CONTESTED at most.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,39 +21,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "gmem_priv.h"
+#include "gmem_place.h"
 #include "log.h"
 
 #define MAX_CONTESTED 4096u
-#define SPARE_PAGES   6u
 
-/**
- * struct place - a mapping that all of its users have whole
- * @start, @end: its addresses
- * @dev, @ino, @offset: what is mapped
- * @users: spans that it is part of; 0: it could not be unmapped
- * @begins, @ends: how many of them begin at @start and end at @end
- * @is_shared: another space has something at some of its addresses, or had
- * @is_contested: and other memory
- * @is_hidden: perhaps some of it is not shown
- */
-struct place {
-	uint64_t start;
-	uint64_t end;
-	dev_t dev;
-	ino_t ino;
-	uint64_t offset;
-	unsigned int users;
-	unsigned int begins;
-	unsigned int ends;
-	bool is_shared;
-	bool is_contested;
-	bool is_hidden;
-	TAILQ_ENTRY(place) others;
-};
-
-/* Return: the first place that ends behind @at, or NULL; the write lock is held */
-static struct place *find(struct gmem_space *space, uint64_t at)
+struct place *place_find(struct gmem_space *space, uint64_t at)
 {
 	struct place *p = space->last_found;
 
@@ -104,7 +77,7 @@ static void forget(struct gmem_space *space, struct place *p)
 	free(p);
 }
 
-static void hide(struct gmem_space *space, struct place *p)
+void place_hide(struct gmem_space *space, struct place *p)
 {
 	space->num_hidden += !p->is_hidden;
 	p->is_hidden = true;
@@ -123,7 +96,7 @@ static struct place *find_others(const struct gmem_space *space, uint64_t at, ui
 	struct place *p;
 
 	LIST_FOREACH(other, &space->gm->spaces, others) {
-		p = other == space ? NULL : find(other, at);
+		p = other == space ? NULL : place_find(other, at);
 		if (p && p->start <= at) {
 			*end = p->end < *end ? p->end : *end;
 			return p;
@@ -134,7 +107,7 @@ static struct place *find_others(const struct gmem_space *space, uint64_t at, ui
 	return NULL;
 }
 
-static bool show_the_same(const struct place *p, const struct place *q)
+bool place_same(const struct place *p, const struct place *q)
 {
 	return p->dev == q->dev && p->ino == q->ino && p->offset - p->start == q->offset - q->start;
 }
@@ -148,8 +121,9 @@ static bool differs(const struct gmem_space *space, const struct place *p)
 	LIST_FOREACH(other, &space->gm->spaces, others) {
 		if (other == space)
 			continue;
-		for (q = find(other, p->start); q && q->start < p->end; q = TAILQ_NEXT(q, others))
-			if (!show_the_same(p, q))
+		for (q = place_find(other, p->start); q && q->start < p->end;
+		     q = TAILQ_NEXT(q, others))
+			if (!place_same(p, q))
 				return true;
 	}
 	return false;
@@ -220,8 +194,7 @@ static struct place *share(struct gmem_space *space, struct place *p, uint64_t a
 	return p;
 }
 
-/* map [@at, @end) of @p. Return: 0, or -1 with errno set */
-static int map_part(const struct place *p, uint64_t at, uint64_t end, int fd, int how)
+int place_map(const struct place *p, uint64_t at, uint64_t end, int fd, int how)
 {
 	/* NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what there is */
 	void *va = mmap((void *)(uintptr_t)at, end - at, PROT_READ | PROT_WRITE, MAP_SHARED | how,
@@ -260,13 +233,13 @@ static bool hide_behind(struct gmem_space *space, struct place *p, uint64_t at, 
 	LIST_FOREACH(other, &space->gm->spaces, others) {
 		if (other == space)
 			continue;
-		for (q = find(other, at); q && q->start < end; q = TAILQ_NEXT(q, others)) {
+		for (q = place_find(other, at); q && q->start < end; q = TAILQ_NEXT(q, others)) {
 			q->is_shared = true;
 			if (q->is_hidden)
-				hide(space, p);
-			if (show_the_same(p, q))
+				place_hide(space, p);
+			if (place_same(p, q))
 				continue;
-			hide(space, p);
+			place_hide(space, p);
 			if ((!p->is_contested || !q->is_contested) && !may_contest(space->gm))
 				return false;
 			contest(space->gm, p);
@@ -288,7 +261,7 @@ static int claim(struct gmem_space *space, struct place *p, int fd)
 	for (at = p->start; at < p->end; at = end) {
 		end = p->end;
 		if (find_others(space, at, &end) ? !hide_behind(space, p, at, end) :
-						   map_part(p, at, end, fd, MAP_FIXED_NOREPLACE)) {
+						   place_map(p, at, end, fd, MAP_FIXED_NOREPLACE)) {
 			p->end = at;
 			return -1;
 		}
@@ -309,7 +282,7 @@ static struct place *map(struct gmem_space *space, const struct piece *piece, ui
 	if (!p)
 		return NULL;
 	insert(space, p, next);
-	if (!map_part(p, at, end, piece->fd, MAP_FIXED_NOREPLACE) ||
+	if (!place_map(p, at, end, piece->fd, MAP_FIXED_NOREPLACE) ||
 	    (errno == EEXIST && !claim(space, p, piece->fd)))
 		return p;
 	err = errno;
@@ -378,14 +351,14 @@ static int place_piece(struct gmem_space *space, const struct piece *piece, uint
 /* Return: whether two can be one: they show one stretch of memory, and no span begins or ends between */
 static bool is_one(const struct place *p, const struct place *next)
 {
-	return p->end == next->start && !p->ends && !next->begins && show_the_same(p, next);
+	return p->end == next->start && !p->ends && !next->begins && place_same(p, next);
 }
 
 /*
  * Join what need not be apart any more, then unmap what nobody uses. The kernel can refuse that: what
  * is left of a larger mapping may be one more than vm.max_map_count; then it is tried again the next time.
  */
-static void tidy(struct gmem_space *space)
+void space_tidy(struct gmem_space *space)
 {
 	struct place *p = TAILQ_FIRST(&space->places), *next;
 
@@ -398,7 +371,7 @@ static void tidy(struct gmem_space *space)
 			if (next->is_contested)
 				contest(space->gm, p);
 			if (next->is_hidden)
-				hide(space, p);
+				place_hide(space, p);
 			forget(space, next);
 		}
 		if (!p->users && unmap(space, p))
@@ -406,89 +379,14 @@ static void tidy(struct gmem_space *space)
 	}
 }
 
-/* those whose context is gone and in which something could not be unmapped */
-static void bury_spaces(struct gmem *gm)
-{
-	struct gmem_space *space = LIST_FIRST(&gm->spaces), *next;
-
-	for (; space; space = next) {
-		next = LIST_NEXT(space, others);
-		if (!space->is_dead)
-			continue;
-		tidy(space);
-		if (TAILQ_EMPTY(&space->places)) {
-			LIST_REMOVE(space, others);
-			free(space);
-		}
-	}
-}
-
-/*
- * A few mappings, in two parts, to be given up when there can be no more: the kernel refuses even one
- * that replaces others then.
- */
-static void take_spare(struct gmem *gm)
-{
-	size_t page = gm->page_size, len = SPARE_PAGES * page, at;
-	unsigned int i;
-	uint8_t *spare;
-
-	for (i = 0; i < 2; i++) {
-		if (gm->spare[i])
-			continue;
-		spare = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (spare == MAP_FAILED)
-			return;
-		gm->spare[i] = spare;
-		for (at = page; at < len; at += 2 * page)
-			if (mprotect(spare + at, page, PROT_READ))
-				return;
-	}
-}
-
-static void drop_spare(struct gmem *gm, unsigned int i)
-{
-	if (gm->spare[i] && !munmap(gm->spare[i], SPARE_PAGES * gm->page_size))
-		gm->spare[i] = NULL;
-}
-
-struct gmem_space *gmem_space_create(struct gmem *gm)
-{
-	struct gmem_space *space = calloc(1, sizeof(*space));
-
-	if (!space)
-		return NULL;
-	space->gm = gm;
-	TAILQ_INIT(&space->places);
-	pthread_rwlock_wrlock(&gm->place_lock);
-	LIST_INSERT_HEAD(&gm->spaces, space, others);
-	take_spare(gm);
-	pthread_rwlock_unlock(&gm->place_lock);
-	return space;
-}
-
-void gmem_space_destroy(struct gmem_space *space)
-{
-	struct gmem *gm = space->gm;
-
-	pthread_rwlock_wrlock(&gm->place_lock);
-	space->is_dead = true;
-	bury_spaces(gm);
-	if (LIST_EMPTY(&gm->spaces)) {
-		drop_spare(gm, 0);
-		drop_spare(gm, 1);
-	}
-	pthread_rwlock_unlock(&gm->place_lock);
-}
-
 static void vacate(struct gmem_space *space, uint64_t start, uint64_t end)
 {
 	struct place *p;
 
-	for (p = find(space, start); p && p->start < end; p = TAILQ_NEXT(p, others))
+	for (p = place_find(space, start); p && p->start < end; p = TAILQ_NEXT(p, others))
 		if (p->start >= start) /* else it was in the way, and has not been split */
 			p->users--;
-	tidy(space);
+	space_tidy(space);
 }
 
 /* with the lock held */
@@ -499,9 +397,9 @@ static int place_all(struct gmem_space *space, const struct piece *pieces, size_
 	size_t i;
 	int err;
 
-	bury_spaces(space->gm);
-	tidy(space);
-	next = find(space, start);
+	space_bury(space->gm);
+	space_tidy(space);
+	next = place_find(space, start);
 	for (i = 0; i < n; i++) {
 		err = place_piece(space, &pieces[i], at, &next, &reached);
 		if (err) {
@@ -512,8 +410,8 @@ static int place_all(struct gmem_space *space, const struct piece *pieces, size_
 		}
 		at = reached;
 	}
-	find(space, start)->begins++;
-	find(space, at - 1)->ends++;
+	place_find(space, start)->begins++;
+	place_find(space, at - 1)->ends++;
 	return 0;
 }
 
@@ -552,125 +450,8 @@ void gmem_vacate(struct gmem_space *space, uint64_t place, uint64_t len)
 	struct gmem *gm = space->gm;
 
 	pthread_rwlock_wrlock(&gm->place_lock);
-	find(space, place)->begins--;
-	find(space, place + len - 1)->ends--;
+	place_find(space, place)->begins--;
+	place_find(space, place + len - 1)->ends--;
 	vacate(space, place, place + len);
 	pthread_rwlock_unlock(&gm->place_lock);
-}
-
-/* hide what other spaces have where @p of @space is, but @p's memory if @p is shown */
-static void hide_others(const struct gmem_space *space, const struct place *p, bool is_shown)
-{
-	struct gmem_space *other;
-	struct place *q;
-
-	LIST_FOREACH(other, &space->gm->spaces, others) {
-		if (other == space)
-			continue;
-		for (q = find(other, p->start); q && q->start < p->end; q = TAILQ_NEXT(q, others))
-			if (!is_shown || !show_the_same(p, q))
-				hide(other, q);
-	}
-}
-
-/* Return: a descriptor of the file that a place shows, or -1 with errno set; the table's lock is held */
-static int file_of(const struct gmem *gm, const struct place *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < gm->num_regions; i++)
-		if (gm->regions[i].dev == p->dev && gm->regions[i].ino == p->ino)
-			return gm->regions[i].r.fd;
-	errno = EFAULT;
-	return -1;
-}
-
-/*
- * All of @p is mapped by somebody, so that nothing of hyvd's is replaced. When that fails for want of
- * memory, the kernel may have taken away what was there: then nothing of hyvd's may come there either.
- */
-static int show(const struct gmem_space *space, const struct place *p)
-{
-	int fd = file_of(space->gm, p), err;
-	void *nothing;
-
-	if (fd >= 0 && !map_part(p, p->start, p->end, fd, MAP_FIXED)) {
-		hide_others(space, p, true);
-		return 0;
-	}
-	err = -errno;
-	/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-	nothing = mmap((void *)(uintptr_t)p->start, p->end - p->start, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	if (nothing != MAP_FAILED)
-		hide_others(space, p, false);
-	return err;
-}
-
-/* Both locks are held. Return: 0 or a negative errno; what is shown then is marked so */
-static int show_all(struct gmem_space *space)
-{
-	struct place *p;
-	int err;
-
-	TAILQ_FOREACH(p, &space->places, others) {
-		if (!p->is_hidden || !p->users)
-			continue;
-		err = show(space, p);
-		if (err)
-			return err;
-		p->is_hidden = false;
-		space->num_hidden--;
-	}
-	return 0;
-}
-
-/* as show_all(), with spare mappings; if they are too few, the others have what is theirs again */
-static int show_with_spare(struct gmem_space *space)
-{
-	struct gmem_space *other;
-	int err;
-
-	drop_spare(space->gm, 0);
-	err = show_all(space);
-	if (err) {
-		drop_spare(space->gm, 1);
-		LIST_FOREACH(other, &space->gm->spaces, others)
-			if (other != space)
-				show_all(other);
-	}
-	take_spare(space->gm);
-	return err;
-}
-
-int gmem_enter(struct gmem_space *space)
-{
-	struct gmem *gm = space->gm;
-	size_t wanted;
-	int err;
-
-	pthread_rwlock_rdlock(&gm->place_lock);
-	if (!space->num_hidden)
-		return 0;
-	pthread_rwlock_unlock(&gm->place_lock);
-	pthread_rwlock_rdlock(&gm->lock);
-	pthread_rwlock_wrlock(&gm->place_lock);
-	wanted = space->num_hidden;
-	err = show_all(space);
-	if (err == -ENOMEM)
-		err = show_with_spare(space);
-	pthread_rwlock_unlock(&gm->lock);
-	if (!err)
-		return 0;
-	pthread_rwlock_unlock(&gm->place_lock);
-	if (err == -EFAULT)
-		log_guest("a buffer of memory that the guest has no more cannot be used");
-	else
-		gmem_log_map_failure(err, wanted);
-	return err;
-}
-
-void gmem_leave(struct gmem_space *space)
-{
-	pthread_rwlock_unlock(&space->gm->place_lock);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What gmem.c, gmem_assemble.c and gmem_place.c share, and nobody else includes */
+/* What gmem*.c share, and nobody else includes */
 #ifndef HYVD_GMEM_PRIV_H
 #define HYVD_GMEM_PRIV_H
 
@@ -56,7 +56,7 @@ struct gmem {
 };
 
 /**
- * struct gmem_space - what a context has registered: see gmem_place.c
+ * struct gmem_space - what a context has registered: see gmem_place.c and gmem_space.c
  * @places: sorted by address, no overlaps
  * @last_found: one of them, or NULL
  * @num_hidden: of how many of them perhaps some is not shown

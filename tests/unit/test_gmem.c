@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Unit tests of guest memory (gmem.c, gmem_assemble.c, gmem_place.c) on memfds that the tests make. Whether an
+ * Unit tests of guest memory (gmem.c, gmem_assemble.c, gmem_place.c, gmem_space.c) on memfds that the tests make. Whether an
  * address can be touched is asked of the kernel with process_vm_readv(), not tried.
  */
 #include <errno.h>
