@@ -118,14 +118,9 @@ static bool differs(const struct gmem_space *space, const struct place *p)
 	struct gmem_space *other;
 	struct place *q;
 
-	LIST_FOREACH(other, &space->gm->spaces, others) {
-		if (other == space)
-			continue;
-		for (q = place_find(other, p->start); q && q->start < p->end;
-		     q = TAILQ_NEXT(q, others))
-			if (!place_same(p, q))
-				return true;
-	}
+	FOREACH_OTHERS(q, other, space, p->start, p->end)
+		if (!place_same(p, q))
+			return true;
 	return false;
 }
 
@@ -230,21 +225,17 @@ static bool hide_behind(struct gmem_space *space, struct place *p, uint64_t at, 
 	struct gmem_space *other;
 	struct place *q;
 
-	LIST_FOREACH(other, &space->gm->spaces, others) {
-		if (other == space)
-			continue;
-		for (q = place_find(other, at); q && q->start < end; q = TAILQ_NEXT(q, others)) {
-			q->is_shared = true;
-			if (q->is_hidden)
-				place_hide(space, p);
-			if (place_same(p, q))
-				continue;
+	FOREACH_OTHERS(q, other, space, at, end) {
+		q->is_shared = true;
+		if (q->is_hidden)
 			place_hide(space, p);
-			if ((!p->is_contested || !q->is_contested) && !may_contest(space->gm))
-				return false;
-			contest(space->gm, p);
-			contest(space->gm, q);
-		}
+		if (place_same(p, q))
+			continue;
+		place_hide(space, p);
+		if ((!p->is_contested || !q->is_contested) && !may_contest(space->gm))
+			return false;
+		contest(space->gm, p);
+		contest(space->gm, q);
 	}
 	return true;
 }

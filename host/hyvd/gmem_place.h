@@ -35,6 +35,12 @@ struct place {
 /** place_find() - Return: the first place that ends behind @at, or NULL */
 struct place *place_find(struct gmem_space *space, uint64_t at);
 
+/** FOREACH_OTHERS() - @q: each place that a space but @space, which is @other then, has in [@from, @to) */
+#define FOREACH_OTHERS(q, other, space, from, to) \
+	LIST_FOREACH(other, &(space)->gm->spaces, others) \
+		for ((q) = (other) == (space) ? NULL : place_find(other, from); \
+		     (q) && (q)->start < (to); (q) = TAILQ_NEXT(q, others))
+
 /** place_hide() - mark @p, which is in @space or will be, as not shown, or not all of it */
 void place_hide(struct gmem_space *space, struct place *p);
 

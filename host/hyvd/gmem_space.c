@@ -93,14 +93,9 @@ static void hide_others(const struct gmem_space *space, const struct place *p, b
 	struct gmem_space *other;
 	struct place *q;
 
-	LIST_FOREACH(other, &space->gm->spaces, others) {
-		if (other == space)
-			continue;
-		for (q = place_find(other, p->start); q && q->start < p->end;
-		     q = TAILQ_NEXT(q, others))
-			if (!is_shown || !place_same(p, q))
-				place_hide(other, q);
-	}
+	FOREACH_OTHERS(q, other, space, p->start, p->end)
+		if (!is_shown || !place_same(p, q))
+			place_hide(other, q);
 }
 
 /* Return: a descriptor of the file that a place shows, or -1 with errno set; the table's lock is held */
