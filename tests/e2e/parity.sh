@@ -14,9 +14,9 @@ KNOWN=${KNOWN-}	# the tests that pass natively and are known not to pass in a gu
 MODULES="test_addr test_mr test_pd test_srq test_cq_events"
 [[ ! $LONG ]] || MODULES=$(python3 /hyv/tests/parity/suite.py --modules | grep -Ev "$EXCEPT")
 MODULES+=" ${MORE-}"
-# how many pass natively, at least; with all modules, on 6.12, ALL of them, or the comparison says little
+# how many pass natively, at least; with all modules ALL of them, or the comparison says little
 LEAST=${LEAST:-10}
-[[ ! $LONG || $HYV_KERNEL != 6.12 ]] || LEAST=${ALL:-92}
+[[ ! $LONG ]] || LEAST=${ALL:-92}
 
 # suite PLACE MODULE [TEST...]: the module's results, one line per test.
 suite() {
