@@ -2,16 +2,19 @@
 /*
  * The driver's side of a split virtqueue in a memfd, for tests: raw access to every word, since
  * most tests write what no driver should. Layout from the kernel's header, so that it is not the
- * daemon's own.
+ * daemon's own. And its side of the doorbells.
  */
 #ifndef TESTS_DRIVER_H
 #define TESTS_DRIVER_H
 
+#include <endian.h>
 #include <linux/virtio_ring.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <hyv/wire.h>
 
 #define DRIVER_MEM     (8ull << 20) /* bytes of guest memory */
 #define DRIVER_GPA     0x40000000ull /* where it begins for the guest */
@@ -79,6 +82,13 @@ static inline uint16_t *driver_used_event(struct driver *d)
 static inline uint16_t *driver_avail_event(struct driver *d)
 {
 	return (uint16_t *)&d->used->ring[d->num];
+}
+
+/** driver_ring() - set doorbell @number, as the guest's kernel does */
+static inline void driver_ring(struct hyv_doorbells *shared, uint32_t number)
+{
+	shared->bits[number / 64] |= htole64(1ull << number % 64);
+	shared->summary[number / 64 / 64] |= htole64(1ull << number / 64 % 64);
 }
 
 #endif

@@ -65,13 +65,9 @@ static int start(struct frontend *fe, struct process *p, uint64_t number)
 	return fake_reg_mr(fe, p->made.pd, gpa, PAGE, PLACE, &p->mr);
 }
 
-/* as the guest does */
 static void ring(uint32_t number)
 {
-	struct hyv_doorbells *shared = doorbell_memory(vm.doorbell);
-
-	shared->bits[number / 64] |= htole64(1ull << number % 64);
-	shared->summary[number / 64 / 64] |= htole64(1ull << number / 64 % 64);
+	driver_ring(doorbell_memory(vm.doorbell), number);
 	doorbell_wake(vm.doorbell);
 	while (doorbell_poll(vm.doorbell))
 		;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <cmocka.h>
 #include "doorbell.h"
+#include "driver.h"
 #include "qp.h"
 #include "random.h"
 #include "vm.h"
@@ -70,13 +71,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* as the guest does */
-static void set(struct fixture *f, uint32_t number)
-{
-	f->shared->bits[number / 64] |= htole64(1ull << number % 64);
-	f->shared->summary[number / 64 / 64] |= htole64(1ull << number / 64 % 64);
-}
-
 static unsigned int num_rung(void)
 {
 	unsigned int i, n = 0;
@@ -101,7 +95,7 @@ static void whoever_asks_is_rung_once(void **state)
 			uint32_t number = rnd(&r, ALL);
 
 			wanted[number] = true;
-			set(f, number);
+			driver_ring(f->shared, number);
 		}
 		doorbell_wake(f->db);
 		assert_int_equal(f->shared->asleep, 0);
@@ -118,8 +112,8 @@ static void who_has_no_qp_is_not_rung(void **state)
 	struct fixture *f = *state;
 
 	doorbell_release(f->db, 7);
-	set(f, 6);
-	set(f, 7);
+	driver_ring(f->shared, 6);
+	driver_ring(f->shared, 7);
 	doorbell_wake(f->db);
 	doorbell_poll(f->db);
 	assert_int_equal(rings[6], 1);
@@ -134,7 +128,7 @@ static void slow_rings_take_turns(void **state)
 
 	ring_us = 20;
 	for (i = 0; i < ALL; i++)
-		set(f, i);
+		driver_ring(f->shared, i);
 	doorbell_wake(f->db);
 	assert_true(doorbell_poll(f->db));
 	assert_in_range(num_rung(), 64, ALL / 2);
@@ -143,7 +137,7 @@ static void slow_rings_take_turns(void **state)
 	for (polls = 0; num_rung() < ALL; polls++) {
 		assert_in_range(polls, 0, ALL / 64);
 		for (i = 0; i < 64; i++)
-			set(f, i);
+			driver_ring(f->shared, i);
 		assert_true(doorbell_poll(f->db));
 	}
 	for (i = 64; i < ALL; i++)
